@@ -1,0 +1,487 @@
+"""The `rimrep` command.
+
+Here belongs parsing, printing and exit codes. Not here: any step of a publication: `publish` and `demo` execute the
+asset graph (``defs/run``), the other commands ask the ports.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from rimrep_assets.domain.errors import DefinitionError, GateRefusal, RimrepError, Unavailable
+
+if TYPE_CHECKING:
+    from rimrep_assets.domain.dataset import Dataset
+    from rimrep_assets.domain.plan import Released, Wanted
+    from rimrep_assets.ports.catalog import CatalogCommit
+    from rimrep_assets.ports.projector import Projector
+    from rimrep_assets.ports.workbench import Settings
+
+WRONG_INPUT, UNAVAILABLE, REFUSED = 2, 3, 4
+"""exit codes"""
+
+app = typer.Typer(
+    help="From a provider's files to published, proven and described marine data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CatalogOption = Annotated[
+    str | None,
+    typer.Option("--catalog", help="Path or address of the catalog's git repository.", metavar="PATH_OR_URL"),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Folder or s3://bucket/prefix; {access} in it stands for public or limited-access.",
+        metavar="URL",
+    ),
+]
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option("--environment", help="Which endpoints/<environment>.libsonnet is used.", metavar="NAME"),
+]
+AtOption = Annotated[str, typer.Option("--at", help="Commit of the catalog.", metavar="SHA")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Datasets = Annotated[list[str], typer.Argument(help="Ids of datasets.", metavar="DATASET...")]
+MaybeDatasets = Annotated[
+    list[str] | None, typer.Argument(help="Ids of datasets; all when none is named.", metavar="[DATASET...]")
+]
+
+
+def main() -> None:
+    """Run the command; our errors become one message on standard error and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(WRONG_INPUT)
+    except RimrepError as error:
+        _say(str(error))
+        sys.exit(exit_code(type(error).__name__))
+
+
+def exit_code(kind: str) -> int:
+    """The exit code of an error's class by name."""
+    codes = {Unavailable.__name__: UNAVAILABLE, GateRefusal.__name__: REFUSED, "Exception": 1}
+    return codes.get(kind, WRONG_INPUT)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def settings_from(catalog: str | None = None, store: str | None = None, environment: str | None = None) -> Settings:
+    """The environment's settings with the command line's over them; the embedded example is made where it is meant."""
+    from rimrep_assets.definitions import provide_example
+    from rimrep_assets.ports.workbench import Settings
+
+    settings = Settings.from_environment(os.environ)
+    told = {"catalog": catalog, "store": store, "environment": environment}
+    settings = replace(settings, **{key: value for key, value in told.items() if value is not None})
+    if settings.catalog and "://" not in settings.catalog and not settings.catalog.startswith("git@"):
+        settings = replace(settings, catalog=str(Path(settings.catalog).expanduser().absolute()))
+    provide_example(settings)
+    return settings
+
+
+class _Progress(logging.Handler):
+    """Shows the newest message in one line of a terminal, or each on a line of its own elsewhere."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._show(record.getMessage())
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[None]:
+    """Show what the steps say of themselves while they run, on standard error."""
+    from rich.console import Console
+
+    log, console = logging.getLogger("rimrep"), Console(stderr=True, highlight=False)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if quiet or not console.is_terminal:
+        handler = _Progress(lambda message: None if quiet else _say(message))
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+        return
+    with console.status("starting") as status:
+        handler = _Progress(lambda message: status.update(message.replace("[", r"\[")))
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+
+
+def _chosen(commit: CatalogCommit, names: list[str] | None) -> list[Dataset]:
+    """The datasets by name, or all; everything that is wrong with any of them is said at once."""
+    found, problems = [], []
+    for name in dict.fromkeys(names or commit.dataset_ids):
+        try:
+            found.append(commit.dataset(name))
+        except DefinitionError as error:
+            problems.append(str(error))
+    if problems:
+        raise DefinitionError(problems, advice="")
+    return found
+
+
+def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool) -> list[dict[str, Any]]:
+    """Run the asset graph for the named datasets; the printed rows, or an exit when any of them failed."""
+    from rimrep_assets.definitions import definitions_at
+    from rimrep_assets.defs.run import run_assets
+
+    catalog = settings.open_catalog()
+    commit = catalog.resolve(at)
+    datasets = _chosen(catalog.at(commit), names)
+    projectors = {d.id: _projector(settings, catalog.at(commit), d) for d in datasets}
+    before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
+    with progress(quiet=as_json):
+        endings = run_assets(definitions_at(settings, commit), datasets, commit)
+    failed = {ending.dataset: ending for ending in endings if ending.kind is not None}
+    rows = []
+    for dataset in datasets:
+        record = projectors[dataset.id].log.newest() if dataset.id not in failed else None
+        if record is not None:
+            rows.append(_row(record, changed=record.release != before[dataset.id]))
+    for ending in failed.values():
+        head = (
+            f"{ending.dataset}: the gate stopped the release; nothing was published\n"
+            if ending.kind == "GateRefusal"
+            else ""
+        )
+        _say(head + ending.message)
+    if failed:
+        _show_rows(rows, as_json)
+        raise typer.Exit(max(exit_code(ending.kind or "") for ending in failed.values()))
+    return rows
+
+
+def _row(record: Any, changed: bool) -> dict[str, Any]:
+    addresses = record.datapackage["rimrep"]["addresses"]
+    return {
+        "dataset": record.dataset,
+        "release": record.release,
+        "data": addresses["data"],
+        "datapackage": addresses["datapackage_stable"],
+        "stac_item": addresses["stac_item"],
+        "pygeoapi": addresses["pygeoapi"],
+        "changed": changed,
+    }
+
+
+def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        state = "published" if row["changed"] else "nothing changed, still"
+        print(f"{row['dataset']}: {state} release {row['release']}")
+        for name in ("data", "datapackage", "stac_item", "pygeoapi"):
+            print(f"  {name:<12} {row[name]}")
+
+
+def _projector(settings: Settings, commit: CatalogCommit, dataset: Dataset) -> Projector:
+    from rimrep_assets.ports.projector import Projector
+
+    store = settings.store_for(dataset.access, commit.endpoints(settings.environment))
+    return Projector(store, dataset.id, settings.s3)
+
+
+@app.command()
+def publish(
+    datasets: Datasets,
+    catalog: CatalogOption = None,
+    at: AtOption = "HEAD",
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take datasets from source to published: convert, prove, describe, judge, release, project."""
+    _show_rows(_publish(settings_from(catalog, store, environment), at, datasets, as_json), as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Where everything is kept; a folder of this user by default."),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Keep pygeoapi running on the result until interrupted.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate the sample sources, publish the example catalog end to end, and read everything back."""
+    from rimrep_assets.reading_back import read_back, serving
+
+    if folder is not None:
+        os.environ["RIMREP_DATA"] = str(folder.absolute())
+    for variable in ("RIMREP_CATALOG", "RIMREP_STORE", "RIMREP_ENVIRONMENT"):
+        os.environ.pop(variable, None)
+    settings = settings_from()
+    rows = _publish(settings, "HEAD", None, as_json)
+    _show_rows(rows, as_json)
+    with (
+        progress(quiet=as_json),
+        serving(settings, announce=lambda text: logging.getLogger("rimrep").info(text)) as server,
+    ):
+        findings = read_back(rows, server.url)
+        for line in findings:
+            _say(line)
+        if serve:
+            _say(f"pygeoapi serves the result at {server.url}; stop it with Ctrl-C")
+            server.wait()
+
+
+@app.command()
+def check(
+    datasets: MaybeDatasets = None,
+    catalog: CatalogOption = None,
+    at: AtOption = "HEAD",
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate the catalog's folders at a commit and say everything that is wrong with them."""
+    from rimrep_assets.domain.datapackage import validate
+
+    settings = settings_from(catalog, None, environment)
+    opened = settings.open_catalog()
+    commit = opened.at(opened.resolve(at))
+    report: dict[str, list[str]] = {}
+    for name in datasets or commit.dataset_ids:
+        try:
+            folder = commit.folder(name, settings.environment)
+            report[name] = validate(folder.curated, _before_data(folder.profile), dataset=name)
+            if folder.schema is None:
+                kind = "tableschema.json" if folder.dataset.format == "parquet" else "gridschema.json"
+                report[name].append(f"{kind} is missing; `rimrep publish` proposes one and stops at the gate")
+        except DefinitionError as error:
+            report[name] = list(error.problems)
+    if as_json:
+        _print_json({"commit": commit.commit, "problems": report})
+    else:
+        for name, problems in report.items():
+            print(f"{name}: {'valid' if not problems else f'{len(problems)} problems'} at {commit.commit[:7]}")
+            for problem in problems:
+                print(f"  - {problem}")
+    if any(report.values()):
+        raise typer.Exit(WRONG_INPUT)
+
+
+def _before_data(profile: Any) -> dict[str, Any]:
+    """The profile without what only data can give, so that a curated document can be held against it."""
+    given = {"spatial", "temporal", "resources", "rimrep", "row_count", "updated", "coordinates", "crs"}
+    return {**profile, "required": [name for name in profile.get("required", []) if name not in given]}
+
+
+@app.command()
+def plan(
+    datasets: MaybeDatasets = None,
+    catalog: CatalogOption = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="Commit to compare with; the releases in the store by default.", metavar="SHA"),
+    ] = None,
+    to: Annotated[str, typer.Option("--to", help="Commit that is wanted.", metavar="SHA")] = "HEAD",
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what would run, and why, without running it."""
+    from rimrep_assets.domain.plan import Released, plan
+
+    settings = settings_from(catalog, store, environment)
+    opened = settings.open_catalog()
+    wanted_commit = opened.at(opened.resolve(to))
+    names = [d.id for d in _chosen(wanted_commit, datasets)]
+    wanted = {n: _wanted(settings, wanted_commit, n, look=from_ is None) for n in names}
+    released: dict[str, Released] = {}
+    if from_ is not None:
+        base_commit = opened.at(opened.resolve(from_))
+        known = [n for n in names if n in base_commit.dataset_ids]
+        released = {n: Released(0, _wanted(settings, base_commit, n, look=False).fingerprints, ()) for n in known}
+    else:
+        for name in names:
+            record = _projector(settings, wanted_commit, wanted_commit.dataset(name)).log.newest()
+            if record is not None:
+                released[name] = Released(record.release, record.fingerprints, record.sources)
+    due = plan(wanted, released)
+    if as_json:
+        _print_json([asdict(step) for step in due])
+    else:
+        for step in due:
+            print(f"{step.dataset}: {step.step}, because {step.reason}")
+        if not due:
+            print("nothing is due")
+
+
+def _wanted(settings: Settings, commit: CatalogCommit, name: str, look: bool) -> Wanted:
+    """What the commit, and the source when it is looked at, want of a dataset."""
+    import tempfile
+
+    from rimrep_assets.domain.plan import Wanted
+    from rimrep_assets.ports.publication import Publication
+    from rimrep_assets.ports.workbench import open_workbench
+
+    with tempfile.TemporaryDirectory(prefix="rimrep-") as scratch:
+        bench = open_workbench(
+            settings, settings.open_catalog(), commit.commit, name, attempt="plan", scratch=Path(scratch)
+        )
+        publication = Publication(bench)
+        return Wanted(publication.fingerprints, publication.look().sources if look else None)
+
+
+@app.command()
+def releases(
+    dataset: Annotated[str, typer.Argument(help="Id of a dataset.")],
+    catalog: CatalogOption = None,
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the releases of a dataset, newest first."""
+    settings = settings_from(catalog, store, environment)
+    opened = settings.open_catalog()
+    commit = opened.at(opened.resolve())
+    log = _projector(settings, commit, _chosen(commit, [dataset])[0]).log
+    records = [log.read(number) for number in reversed(log.numbers())]
+    if as_json:
+        _print_json(
+            [
+                {
+                    "release": r.release,
+                    "created": r.created,
+                    "catalog_commit": r.catalog_commit,
+                    "data_version": r.data_version,
+                    "code_version": r.code_version,
+                    "source_files": len(r.sources),
+                    "cost": r.cost.model_dump(),
+                    "datapackage": r.datapackage["rimrep"]["addresses"]["datapackage"],
+                }
+                for r in records
+            ]
+        )
+        return
+    for r in records:
+        print(
+            f"release {r.release}  {r.created}  catalog {r.catalog_commit[:7]}  data {r.data_version}  {len(r.sources)} source files"
+        )
+    if not records:
+        print(f"{dataset} has no release")
+
+
+@app.command()
+def verify(
+    datasets: Datasets,
+    release: Annotated[int | None, typer.Option("--release", help="An older release; the newest by default.")] = None,
+    catalog: CatalogOption = None,
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a published release back against its record and receipt; exit 4 when anything differs."""
+    from rimrep_assets.ports.verification import verify as verify_release
+
+    settings = settings_from(catalog, store, environment)
+    opened = settings.open_catalog()
+    commit = opened.at(opened.resolve())
+    report: dict[str, Any] = {}
+    for dataset in _chosen(commit, datasets):
+        projector = _projector(settings, commit, dataset)
+        numbers = projector.log.numbers()
+        wanted = release if release is not None else (numbers or [0])[-1]
+        if wanted not in numbers:
+            raise DefinitionError(
+                f"there is no release {wanted or 'yet'}; there are: {numbers or 'none'}",
+                dataset=dataset.id,
+                advice="run `rimrep releases`.",
+            )
+        with progress(quiet=as_json):
+            found = verify_release(projector, projector.log.read(wanted), stable=wanted == numbers[-1])
+        report[dataset.id] = {"release": wanted, "differences": found}
+    if as_json:
+        _print_json(report)
+    else:
+        for name, row in report.items():
+            print(f"{name}: release {row['release']} {'holds' if not row['differences'] else 'DIFFERS'}")
+            for finding in row["differences"]:
+                print(f"  - {finding}")
+    if any(row["differences"] for row in report.values()):
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def reconcile(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what drifted by projecting the newest releases again.")
+    ] = False,
+    catalog: CatalogOption = None,
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the store with its records, STAC and pygeoapi's files; exit 4 when drift is left."""
+    from rimrep_assets.ports.reconciliation import Reconciliation
+
+    settings = settings_from(catalog, store, environment)
+    opened = settings.open_catalog()
+    endpoints = opened.at(opened.resolve()).endpoints(settings.environment)
+    rows: list[dict[str, Any]] = []
+    left = False
+    for access, opened_store in settings.stores(endpoints).items():
+        with progress(quiet=as_json):
+            reconciliation = Reconciliation(opened_store, settings.s3, logging.getLogger("rimrep").info)
+            drift = reconciliation.find()
+            if fix and drift:
+                reconciliation.fix(drift)
+                remaining = reconciliation.find()
+            else:
+                remaining = drift
+        left = left or bool(remaining)
+        rows += [{"access": access, **asdict(d), "fixed": d not in remaining} for d in drift]
+        rows += [{"access": access, **asdict(d), "fixed": False} for d in remaining if d not in drift]
+    if as_json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            print(
+                f"{row['access']} {row['dataset'] or 'shared'}: {row['finding']}{' (mended)' if row['fixed'] else ''}"
+            )
+        if not rows:
+            print("no drift")
+    if left:
+        raise typer.Exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The step `collections/<id>`: the STAC collection as the union of its items, in an op that datasets share.
+
+Here belongs the op. Not here: what a collection says (``domain/stac``), or keeping it in step
+(``ports/stac_catalog``), which every projection does as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from rimrep_assets.defs.failures import failures_for_dagster
+from rimrep_assets.defs.names import collection_key, key
+from rimrep_assets.defs.resources import Platform, catalog_commit
+from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.ports.stac_catalog import StaticStac
+
+
+def collection_asset(collection: str, datasets: Iterable[Dataset]) -> dg.AssetsDefinition:
+    """The collection document of ``datasets``, brought in step with the items that are listed."""
+
+    @dg.asset(
+        key=collection_key(collection),
+        deps=[key(dataset.id, "stac_item") for dataset in datasets],
+        group_name="collections",
+        kinds={"json"},
+        description="The STAC collection: extents, keywords and links from its items.",
+    )
+    def refresh(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+        with failures_for_dagster(context):
+            settings = platform.settings()
+            at = settings.open_catalog().at(catalog_commit(context, platform))
+            stores = settings.stores(at.endpoints(settings.environment))
+            wrote = [access for access, store in stores.items() if StaticStac(store).refresh(collection)]
+        return dg.MaterializeResult(metadata={"changed_in": wrote or "nothing changed"})
+
+    return refresh

@@ -1,0 +1,61 @@
+"""From a catalog commit to the asset graph: one group a dataset, at most four ops each, one op a collection.
+
+Here belongs which datasets are in the graph and what is shared between them. Not here: a step (the file of its name),
+or which catalog is read (``definitions``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+
+import dagster as dg
+
+from rimrep_assets.defs.collections import collection_asset
+from rimrep_assets.defs.data import data_asset
+from rimrep_assets.defs.datapackage import datapackage_assets
+from rimrep_assets.defs.names import collection_key, key
+from rimrep_assets.defs.release import release_assets
+from rimrep_assets.defs.resources import Platform
+from rimrep_assets.defs.source import source_spec
+from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.ports.catalog import CatalogCommit
+
+LOG = logging.getLogger("rimrep")
+STEPS = ("data", "facts", "datapackage", "release", "stac_item", "pygeoapi_entry")
+
+
+def datasets_of(catalog: CatalogCommit) -> list[Dataset]:
+    """The datasets whose ``dataset.yaml`` is valid; a broken one is told and does not keep the others out."""
+    found = []
+    for dataset_id in catalog.dataset_ids:
+        try:
+            found.append(catalog.dataset(dataset_id))
+        except DefinitionError as error:
+            LOG.error("%s", error)
+    return found
+
+
+def graph_of(datasets: Iterable[Dataset], platform: Platform) -> dg.Definitions:
+    """The asset graph of ``datasets``."""
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    by_collection: dict[str, list[Dataset]] = defaultdict(list)
+    for dataset in datasets:
+        assets += [
+            source_spec(dataset),
+            data_asset(dataset),
+            datapackage_assets(dataset),
+            release_assets(dataset),
+        ]
+        by_collection[dataset.collection].append(dataset)
+    assets += [collection_asset(collection, members) for collection, members in sorted(by_collection.items())]
+    return dg.Definitions(assets=assets, resources={"platform": platform}, executor=dg.in_process_executor)
+
+
+def selection_for(datasets: Iterable[Dataset]) -> list[dg.AssetKey]:
+    """All that publishing ``datasets`` runs."""
+    chosen = list(datasets)
+    keys = [key(dataset.id, step) for dataset in chosen for step in STEPS]
+    return keys + sorted({collection_key(dataset.collection) for dataset in chosen})

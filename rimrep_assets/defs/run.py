@@ -1,0 +1,93 @@
+"""Running the graph in this process: what `rimrep publish` and `rimrep demo` do, with no orchestration of their own.
+
+Here belongs executing the implicit asset job and saying, dataset by dataset, how it ended. Not here: what is printed
+(``cli``), or the assets.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from rimrep_assets.defs.failures import KIND
+from rimrep_assets.defs.graph import selection_for
+from rimrep_assets.defs.names import word
+from rimrep_assets.defs.resources import COMMIT_TAG
+from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.ports.process_identity import process_start
+
+HOST, PID, STARTED = "rimrep/host", "rimrep/pid", "rimrep/process_start"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a dataset's part of a run ended; ``kind`` is the error's class, 'GateRefusal' for a failed check."""
+
+    dataset: str
+    kind: str | None = None
+    message: str = ""
+
+
+def run_assets(definitions: dg.Definitions, datasets: Sequence[Dataset], commit: str) -> list[Ending]:
+    """Execute everything that publishing ``datasets`` needs, on the instance of ``DAGSTER_HOME`` when there is one.
+
+    One dataset that fails does not keep the others from ending.
+    """
+    keys = selection_for(datasets)
+    instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    with instance:
+        report_dead_runs(instance)
+        job = definitions.resolve_implicit_job_def_def_for_assets(keys)
+        assert job is not None
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=keys,
+            raise_on_error=False,
+            tags={
+                COMMIT_TAG: commit,
+                HOST: socket.gethostname(),
+                PID: str(os.getpid()),
+                STARTED: process_start(os.getpid()),
+            },
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return [_ending(dataset, result) for dataset in datasets]
+
+
+def _ending(dataset: Dataset, result: dg.ExecuteInProcessResult) -> Ending:
+    mine = f"{word(dataset.id)}_"
+    ops = {f"{mine}{step}" for step in ("data", "datapackage", "release")}
+    refusals = [
+        f"{check.check_name}: {check.metadata['findings'].value}"
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key.path[0] == dataset.id and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    if refusals:
+        return Ending(dataset.id, "GateRefusal", "\n".join(refusals))
+    for event in result.all_events:
+        if event.is_step_failure and event.step_key in ops:
+            failure = event.step_failure_data
+            told = failure.user_failure_data
+            if told is not None and KIND in told.metadata:
+                return Ending(dataset.id, str(told.metadata[KIND].value), told.description or "")
+            cause = failure.error.cause or failure.error if failure.error else None
+            return Ending(dataset.id, "Exception", cause.to_string() if cause else "no message")
+    return Ending(dataset.id)
+
+
+def report_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Report command-line runs of this host whose process is gone as failed, so that they free what they hold.
+
+    Run monitoring never notices them: they have no worker that it could ask.
+    """
+    going = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        tags={HOST: socket.gethostname()},
+    )
+    for run in instance.get_runs(going):
+        if process_start(int(run.tags.get(PID, "0"))) != run.tags.get(STARTED):
+            instance.report_run_failed(run, "the process of this command-line run is gone")

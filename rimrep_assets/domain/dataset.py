@@ -1,0 +1,254 @@
+"""A dataset's folder in the catalog as a value: the keys of ``dataset.yaml`` and what they may hold.
+
+Here belongs what a curator may write and the sentences that say why not. Not here: reading the catalog
+(``ports/catalog``), or doing what the steps of ``convert`` say (``tabular``, ``gridded``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
+
+ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+DURATION = re.compile(r"P(?:\d+D|T\d+H|T\d+M)")
+
+
+class Coordinates(StrictModel):
+    """Which column or variable plays which part; only those that exist."""
+
+    x: str | None = None
+    y: str | None = None
+    z: str | None = None
+    t: str | None = None
+    geometry: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """The parts that are played, e.g. ``{"x": "lon", "y": "lat"}``."""
+        return {part: name for part, name in self.model_dump().items() if name is not None}
+
+
+class Source(StrictModel):
+    """Where a provider keeps the data."""
+
+    kind: Literal["local", "http"]
+    url: str
+    """a folder or file; for ``local`` it may be relative to the folder in which the catalog lies"""
+    include: tuple[str, ...] = ("*",)
+    """globs on the path below ``url``; a plain string stands for one glob"""
+    exclude: tuple[str, ...] = ()
+
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _address_fits_kind(self) -> Source:
+        if self.kind == "http" and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url {self.url!r} does not start with http:// or https://")
+        if self.kind == "local" and "://" in self.url:
+            raise ValueError(f"url {self.url!r} is not a folder or file of this machine; use kind: http")
+        return self
+
+
+class ReadCsv(StrictModel):
+    """Delimited text, one header line. ``na`` are the words for a missing value besides the empty cell."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    na: tuple[str, ...] = ()
+    timezone: str | None = None
+    """IANA zone of times that carry none; times are stored in UTC"""
+
+
+class ReadVector(StrictModel):
+    """GeoPackage, GeoJSON, shapefile: what GDAL reads as one layer."""
+
+    layer: str | None = None
+
+
+class ReadNetcdf(StrictModel):
+    """NetCDF files along one time axis; ``variables`` are those to keep (all by default)."""
+
+    variables: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+
+
+class Unite(StrictModel):
+    """By what rule files of unequal shape become one grid; without it they are refused.
+
+    ``variables``: ``common`` keeps those that every file has, ``all`` fills where a file lacks one.
+    ``coordinate_tolerance``: largest absolute difference (coordinate's unit) at which two axes are the same.
+    """
+
+    variables: Literal["common", "all"] | None = None
+    coordinate_tolerance: float = Field(default=0.0, ge=0)
+
+
+class Unpack(StrictModel):
+    """Store decoded numbers where files pack differently (scale, offset or fill drift)."""
+
+    data_type: Literal["float32", "float64"] = "float32"
+
+
+class Convert(StrictModel):
+    """The declared steps, in the order in which they are applied, by name."""
+
+    read_csv: ReadCsv | None = None
+    read_vector: ReadVector | None = None
+    read_netcdf: ReadNetcdf | None = None
+    rename: dict[str, str] = {}
+    drop_columns: tuple[str, ...] = ()
+    unite: Unite = Unite()
+    unpack: Unpack | None = None
+
+
+class Layout(StrictModel):
+    """How the data lies in the store."""
+
+    sort_by: tuple[str, ...] = ()
+    row_group_rows: int = Field(default=250_000, ge=1_000)
+    chunks: dict[str, int] = {}
+    plain: bool = True
+    """grids: also a plain Zarr copy at the stable address"""
+    cadence: str | None = None
+    """grids: regular step of the time axis as ISO 8601 (P1D, PT1H, PT30M); times without a file are fill"""
+
+    @field_validator("cadence")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None and not DURATION.fullmatch(value):
+            raise ValueError(f"{value!r} is not a step like P1D, PT1H or PT30M")
+        return value
+
+    @field_validator("chunks")
+    @classmethod
+    def _positive(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, size in value.items():
+            if size < 1:
+                raise ValueError(f"{name}: a chunk holds at least 1 value, not {size}")
+        return value
+
+
+class Update(StrictModel):
+    """When new data is due: ``schedule`` is a cron line in ``timezone``; ``expected`` how often data comes."""
+
+    schedule: str | None = None
+    timezone: str = "Australia/Sydney"
+    expected: Literal["hourly", "daily", "weekly", "monthly", "yearly", "never"] | None = None
+
+
+class Dataset(StrictModel):
+    """``dataset.yaml``, complete and valid."""
+
+    id: str
+    collection: str
+    format: Literal["parquet", "zarr"]
+    access: Literal["public", "limited"]
+    data_sharing_agreement: str | None = None
+    coordinates: Coordinates = Coordinates()
+    source: Source
+    convert: Convert
+    layout: Layout = Layout()
+    update: Update = Update()
+
+    @field_validator("id", "collection")
+    @classmethod
+    def _is_id(cls, value: str) -> str:
+        if not ID.fullmatch(value):
+            raise ValueError(f"{value!r} is not an id like 'noaa-crw-dhw'")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Dataset:
+        problems = []
+        if self.access == "limited" and not self.data_sharing_agreement:
+            problems.append("limited data needs data_sharing_agreement: the reference of the agreement")
+        readers = {"read_csv": self.convert.read_csv, "read_vector": self.convert.read_vector}
+        table_steps = [name for name, step in readers.items() if step is not None]
+        if self.format == "parquet":
+            if len(table_steps) != 1:
+                problems.append("convert of a table needs one of read_csv, read_vector")
+            if self.convert.read_netcdf or self.convert.unpack or self.convert.unite != Unite():
+                problems.append("read_netcdf, unite and unpack are steps of grids (format: zarr)")
+            if self.layout.chunks or self.layout.cadence:
+                problems.append("layout.chunks and layout.cadence belong to grids (format: zarr)")
+            if bool(self.coordinates.x) != bool(self.coordinates.y):
+                problems.append("coordinates x and y come together")
+            if self.convert.read_vector and not self.coordinates.geometry:
+                problems.append("read_vector gives a geometry: name it in coordinates.geometry")
+        else:
+            if table_steps or self.convert.drop_columns:
+                problems.append(f"{', '.join(table_steps) or 'drop_columns'}: a step of tables (format: parquet)")
+            if self.convert.read_netcdf is None:
+                problems.append("convert of a grid needs read_netcdf")
+            if self.coordinates.geometry:
+                problems.append("coordinates.geometry belongs to tables; a grid has x and y")
+            if not (self.coordinates.x and self.coordinates.y):
+                problems.append("a grid needs coordinates x and y")
+            if self.layout.cadence and not self.coordinates.t:
+                problems.append("layout.cadence needs coordinates.t")
+            if self.layout.sort_by:
+                problems.append("layout.sort_by belongs to tables (format: parquet)")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+SENSITIVE = "sensitive data is not supported by this platform: it must not be published"
+
+
+def dataset_from_yaml(text: str, *, folder: str) -> Dataset:
+    """Parse ``dataset.yaml`` of ``folder``.
+
+    Raises: DefinitionError that lists every unknown key (with the nearest known one), every missing and every
+    wrong value, and a folder name that is not the id.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DefinitionError(f"dataset.yaml is not YAML: {error}", dataset=folder) from error
+    if not isinstance(raw, dict):
+        raise DefinitionError("dataset.yaml is not a mapping of keys", dataset=folder)
+    problems: list[str] = []
+    if str(raw.get("access", "")).replace("_", "-") in {"sensitive", "highly-sensitive"}:
+        raise DefinitionError(SENSITIVE, dataset=folder)
+    raw = {**raw, "convert": _steps_by_name(raw.get("convert"), problems)}
+    dataset = None
+    try:
+        dataset = Dataset.model_validate(raw)
+    except ValidationError as error:
+        problems += problems_of(error, Dataset)
+    if raw.get("id") not in (None, folder):
+        problems.append(f"id {raw['id']!r} is not the name of its folder, {folder!r}")
+    if problems or dataset is None:
+        raise DefinitionError(sorted(set(problems), key=problems.index), dataset=folder)
+    return dataset
+
+
+def _steps_by_name(steps: Any, problems: list[str]) -> dict[str, Any]:
+    """``[{read_csv: {...}}, {rename: {...}}]`` as a mapping; says what is not a step or stands twice."""
+    if steps is None:
+        problems.append("convert is missing")
+        return {}
+    if not isinstance(steps, list):
+        problems.append("convert is a list of steps, each '- name: {options}'")
+        return {}
+    found: dict[str, Any] = {}
+    for number, step in enumerate(steps, start=1):
+        name, options = next(iter(step.items())) if isinstance(step, dict) and len(step) == 1 else (step, None)
+        if not isinstance(name, str):
+            problems.append(f"convert step {number} is not '- name: {{options}}'")
+        elif name not in Convert.model_fields:
+            problems.append(f"convert step {number}: unknown step {name!r}{nearest(name, Convert.model_fields)}")
+        elif name in found:
+            problems.append(f"convert step {number}: {name} stands twice")
+        else:
+            found[name] = {} if options is None else options
+    return found

@@ -1,0 +1,138 @@
+"""The time axis of a grid: which file stands at which time, what changed, which files are needed.
+
+Here belongs planning by time, as pure functions. Not here: whether files fit each other (``gridded``), or moving
+values (``grid_write``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_layout import FileGrid
+from rimrep_assets.domain.grid_time import SECOND, STANDARD, cadence_us, iso_time
+
+if TYPE_CHECKING:
+    from rimrep_assets.domain.grid_state import GridState
+
+
+class Slot(NamedTuple):
+    """One position of the axis: time in microseconds since 1970, the file by content, the position in the file."""
+
+    time: int
+    digest: str | None
+    index: int
+
+
+def assign_axis(
+    files: Iterable[FileGrid], cadence: str | None, calendar: str = STANDARD
+) -> tuple[Slot, ...]:
+    """Every time of the axis with the file that covers it, in order of time.
+
+    Without ``cadence`` the axis is the sorted union of the files' times. With it, every step from the first to the
+    last time is there, and steps without a file have digest None; times are then rounded to the second, because
+    providers store hours as fractions of days. Two names with the same bytes count once.
+    Raises: DataError naming both files and the times that two different files cover, and every time off the cadence.
+    """
+    rounded = cadence is not None
+    taken: dict[int, tuple[FileGrid, int]] = {}
+    clashes: dict[tuple[str, str], list[int]] = {}
+    for file in sorted(files, key=lambda f: f.name):
+        for index, exact in enumerate(file.times):
+            time = _to_second(exact) if rounded else exact
+            holder = taken.setdefault(time, (file, index))[0]
+            if holder is file and taken[time][1] != index:
+                clashes.setdefault((file.name, file.name), []).append(time)
+            elif holder.digest != file.digest:
+                clashes.setdefault((holder.name, file.name), []).append(time)
+    problems = [f"{a} and {b} both cover {_some(times, calendar)}" for (a, b), times in clashes.items()]
+    slots = tuple(Slot(time, taken[time][0].digest, taken[time][1]) for time in sorted(taken))
+    if cadence is not None and slots:
+        problems += _off_cadence(slots, taken, cadence, calendar)
+    if problems:
+        raise DataError(problems)
+    return _regular(slots, cadence_us(cadence)) if cadence is not None and slots else slots
+
+
+def _to_second(time: int) -> int:
+    return (time + SECOND // 2) // SECOND * SECOND
+
+
+def _some(times: Sequence[int], calendar: str) -> str:
+    words = ", ".join(iso_time(t, calendar) for t in times[:5])
+    return f"{words} and {len(times) - 5} more times" if len(times) > 5 else words
+
+
+def _off_cadence(
+    slots: Sequence[Slot], taken: dict[int, tuple[FileGrid, int]], cadence: str, calendar: str
+) -> list[str]:
+    step, first = cadence_us(cadence), slots[0].time
+    off: dict[str, list[int]] = {}
+    for slot in slots:
+        if (slot.time - first) % step:
+            off.setdefault(taken[slot.time][0].name, []).append(slot.time)
+    start = iso_time(first, calendar)
+    return [f"{n}: {_some(t, calendar)} is off the cadence {cadence} from {start}" for n, t in off.items()]
+
+
+def _regular(slots: Sequence[Slot], step: int) -> tuple[Slot, ...]:
+    held = {slot.time: slot for slot in slots}
+    return tuple(
+        held.get(time, Slot(time, None, -1)) for time in range(slots[0].time, slots[-1].time + step, step)
+    )
+
+
+def block_slots(axis: Sequence[Slot], block: int, chunk: int) -> Sequence[Slot]:
+    """The slots of one block; the last block may be short."""
+    return axis[block * chunk : (block + 1) * chunk]
+
+
+def changed_blocks(base: GridState | None, state: GridState, chunk: int) -> list[int]:
+    """Blocks of ``state`` that must be written, ascending: those whose slots differ from ``base``'s.
+
+    All blocks when there is no base, or when a chunk of it has another place, shape, type or packing. Description,
+    axes' values and the unit of the time axis are written whenever they differ and change no block.
+    """
+    blocks = range(-(-len(state.axis) // chunk))
+    if base is None or not base.written_alike(state):
+        return list(blocks)
+    return [b for b in blocks if block_slots(base.axis, b, chunk) != block_slots(state.axis, b, chunk)]
+
+
+def files_needed(state: GridState, blocks: Iterable[int], base: GridState | None = None) -> set[str]:
+    """Names of the source files that writing and proving ``blocks`` opens.
+
+    These are the files of the blocks, and where variables without time (or axes) are taken from, unless ``base`` holds
+    the same values of them already; without ``base`` and without blocks nothing is needed.
+    """
+    wanted = list(blocks)
+    digests = {slot.digest for b in wanted for slot in block_slots(state.axis, b, state.chunk)}
+    names = {state.by_digest[digest].name for digest in digests if digest is not None}
+    if wanted or base is not None:
+        names |= {state.provider(name).name for name in stale_static(base, state)}
+    return names
+
+
+def stale_static(base: GridState | None, state: GridState) -> list[str]:
+    """Variables without time, axes among them, whose values ``base`` does not hold."""
+    fixed = {n: v.sha256 for n, v in state.united.variables.items() if not state.united.varies(n)}
+    if base is None or not base.written_alike(state):
+        return list(fixed)
+    return [
+        name
+        for name, digest in fixed.items()
+        if digest != base.united.variables[name].sha256
+        or _source_of(base, name) != _source_of(state, name)
+    ]
+
+
+def _source_of(state: GridState, name: str) -> object:
+    """What else decides the published values of a variable without time: how its file packs it."""
+    variable = state.layout_of(state.provider(name)).variables[name]
+    return variable.dtype, variable.packing
+
+
+def missing_times(state: GridState) -> list[int]:
+    """Times of the axis that no file covers."""
+    return [slot.time for slot in state.axis if slot.digest is None]

@@ -1,0 +1,155 @@
+"""A published grid as it is remembered: its files, their layouts, the layout that they share, its time axis.
+
+Here belongs the state and what follows from it alone. Not here: making one from headers (``gridded``), or comparing
+two (``grid_axis``).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from rimrep_assets.domain.grid_axis import Slot, assign_axis
+from rimrep_assets.domain.grid_layout import (
+    GLOBAL,
+    Attributes,
+    FileGrid,
+    GridHeader,
+    GridLayout,
+    Variable,
+    stable_json,
+)
+from rimrep_assets.domain.grid_time import published_units
+from rimrep_assets.domain.strict_model import StrictModel
+
+
+class GridState(StrictModel):
+    """All that must be remembered of a grid in order to plan its next release without its old files."""
+
+    files: tuple[FileGrid, ...]
+    """by name"""
+    layouts: dict[str, GridLayout]
+    """by ``GridLayout.digest``; most files share one"""
+    united: GridLayout
+    attributes: Attributes = {}
+    """in which all files agree"""
+    chunks: dict[str, int]
+    """chunk length of every dimension, the time dimension included; it never depends on the number of times"""
+    cadence: str | None = None
+    values: dict[str, str] = {}
+    """values of axes by sha256, kept where ``unite.coordinate_tolerance`` is declared"""
+
+    def to_json(self) -> bytes:
+        """Stable bytes: equal states give equal bytes."""
+        return stable_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> GridState:
+        return cls.model_validate_json(data)
+
+    @cached_property
+    def axis(self) -> tuple[Slot, ...]:
+        """Every time with the file that covers it; one slot for a grid without time. Derived, so not in JSON."""
+        if self.united.time is None:
+            return (Slot(0, self.files[0].digest, 0),)
+        return assign_axis(self.files, self.cadence, self.united.time.calendar)
+
+    @property
+    def time_units(self) -> str | None:
+        """The units in which the time axis is published."""
+        time = self.united.time
+        if time is None:
+            return None
+        return published_units((slot.time for slot in self.axis), time.units, time.calendar)
+
+    @property
+    def chunk(self) -> int:
+        """The time chunk: how many slots of the axis make a block; 1 for a grid without time."""
+        return self.chunks[self.united.time.dim] if self.united.time else 1
+
+    @cached_property
+    def by_digest(self) -> dict[str, FileGrid]:
+        """Files by content; of two names with the same bytes the first by name."""
+        return {f.digest: f for f in reversed(self.files)}
+
+    @cached_property
+    def newest_first(self) -> tuple[FileGrid, ...]:
+        """Files by their last time, the latest first."""
+        return tuple(sorted(self.files, key=lambda f: (f.times[-1:] or (0,), f.name), reverse=True))
+
+    def layout_of(self, file: FileGrid) -> GridLayout:
+        return self.layouts[file.layout]
+
+    def provider(self, name: str) -> FileGrid:
+        """The file from which a variable without time is taken: the newest that has it."""
+        return next(f for f in self.newest_first if name in self.layout_of(f).variables)
+
+    def headers(self) -> list[GridHeader]:
+        """The headers from which this state was united, as far as they are remembered; for uniting again."""
+        found = []
+        for file in self.files:
+            layout = self.layout_of(file)
+            known = {GLOBAL, *layout.variables, *([layout.time.name] if layout.time else [])}
+            agreed = {name: a for name, a in self.attributes.items() if name in known}
+            attributes = {
+                name: both
+                for name in known
+                if (both := {**agreed.get(name, {}), **file.attributes.get(name, {})})
+            }
+            values = {
+                v.sha256: self.values[v.sha256]
+                for v in layout.variables.values()
+                if v.sha256 and v.sha256 in self.values
+            }
+            whole = file.model_copy(update={"attributes": attributes})
+            found.append(GridHeader(file=whole, layout=layout, values=values))
+        return found
+
+    def published_attributes(self, name: str) -> dict[str, Any]:
+        """What is published about a variable (or of the grid, under the empty name), save packing."""
+        from rimrep_assets.domain.grid_attributes import DESCRIPTIVE
+
+        found = dict(self.attributes.get(name, {}))
+        if name == GLOBAL:
+            return found
+        newest = self._newest_with(name)
+        own = newest.attributes.get(name, {}) if newest else {}
+        found |= {key: own[key] for key in DESCRIPTIVE if key in own}
+        meaning = self.united.variables[name].meaning if name in self.united.variables else {}
+        return {**meaning, **found}
+
+    def _newest_with(self, name: str) -> FileGrid | None:
+        for file in self.newest_first:
+            layout = self.layout_of(file)
+            if name in layout.variables or (layout.time and layout.time.name == name):
+                return file
+        return None
+
+    def written_alike(self, other: GridState) -> bool:
+        """Whether a chunk of one has the same place, shape and type in the other."""
+
+        def what(state: GridState) -> Any:
+            united = state.united
+            stored = {n: (v.dims, v.dtype, v.packing) for n, v in united.variables.items()}
+            axis = united.time and (united.time.name, united.time.dim)
+            return stored, united.dimensions, axis, state.chunks, state.gap_values
+
+        return what(self) == what(other)
+
+    @cached_property
+    def gap_values(self) -> dict[str, Any]:
+        """What is stored per varying variable where there is no file; as JSON values."""
+        return {
+            name: (v.packing.fill.value if v.packing.fill else None)
+            for name, v in self.united.variables.items()
+            if self.united.varies(name)
+        }
+
+    def stored_fill(self, variable: Variable) -> Any:
+        """The number for 'no value' of a variable: its fill, else NaN for floats and 0 for whole numbers."""
+        import numpy as np
+
+        dtype = np.dtype(variable.dtype)
+        if variable.packing.fill is not None:
+            return variable.packing.fill.numpy().astype(dtype)
+        return dtype.type("nan" if dtype.kind == "f" else 0)

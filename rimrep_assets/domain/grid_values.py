@@ -1,0 +1,143 @@
+"""Raw values of a grid: read from NetCDF bit for bit, hashed, packed for JSON, decoded.
+
+Here belongs everything that touches numbers of a source file. Not here: what the file says of itself
+(``grid_header``), or where its numbers go (``grid_write``).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_layout import Packing, Variable
+
+if TYPE_CHECKING:
+    import netCDF4
+    import numpy as np
+
+
+@contextmanager
+def open_raw(path: Path, name: str) -> Iterator[netCDF4.Dataset]:
+    """A NetCDF file whose values come as they are stored.
+
+    Raises: DataError, also while it is read, when it is cut or damaged; ``name`` is what people know it by.
+    """
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(str(path)) as file:
+            file.set_auto_maskandscale(False)
+            file.set_auto_chartostring(False)
+            file.set_always_mask(False)
+            yield file
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{name}: cannot be read as NetCDF ({error})".replace(f": {str(path)!r}", "")) from error
+
+
+def native(values: Any) -> np.ndarray:
+    """The array in C order and this machine's byte order; a character becomes its byte."""
+    import numpy as np
+
+    array = np.asarray(values)
+    if array.dtype.kind == "S" and array.dtype.itemsize == 1:
+        array = array.view("uint8")
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(array.shape)
+
+
+def read_raw(
+    file: netCDF4.Dataset, variable: Variable, time_dim: str | None = None, times: slice | None = None
+) -> np.ndarray:
+    """Stored values of ``variable`` in the order of its published ``dims``; of the time dimension, those in ``times``."""
+    import numpy as np
+
+    index = tuple(
+        times if dim == time_dim and times is not None else slice(None) for dim in variable.source_dims
+    )
+    array = native(file.variables[variable.source][index if index else ...])
+    if variable.source_dims != variable.dims:
+        array = np.ascontiguousarray(array.transpose([variable.source_dims.index(d) for d in variable.dims]))
+    return array
+
+
+def sha256_of(values: np.ndarray) -> str:
+    """Digest of raw values: C order, little endian."""
+    import numpy as np
+
+    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    return hashlib.sha256(little.tobytes()).hexdigest()
+
+
+def to_text(values: np.ndarray) -> str:
+    """Values as a text that JSON can carry: type, compressed bytes in base64."""
+    return f"{values.dtype.name}:{base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()}"
+
+
+def from_text(text: str) -> np.ndarray:
+    """What ``to_text`` was given, flat."""
+    import numpy as np
+
+    dtype, _, packed = text.partition(":")
+    return np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype)
+
+
+def decode(raw: np.ndarray, packing: Packing) -> np.ndarray:
+    """Stored numbers as float64 values, NaN where there is none; the shape stays.
+
+    Source: https://cfconventions.org/cf-conventions/cf-conventions.html#packed-data, and ``_Unsigned`` of NUG.
+    """
+    import numpy as np
+
+    bits = f"u{raw.dtype.itemsize}"
+    stored = raw.view(bits) if packing.unsigned and raw.dtype.kind == "i" else raw
+    values = stored.astype("float64")
+    hidden = np.zeros(raw.shape, bool)
+    for number in (packing.fill, *packing.missing):
+        if number is not None and not number.is_nan:
+            # Compared as stored: a fill of -3.4e38 in float32 is another number in float64.
+            hidden |= raw == number.numpy().astype(raw.dtype)
+    if packing.scale is not None:
+        values *= float(packing.scale.numpy())
+    if packing.offset is not None:
+        values += float(packing.offset.numpy())
+    values[hidden] = np.nan
+    return values
+
+
+def as_published(raw: np.ndarray, of_file: Variable, published: Variable) -> np.ndarray:
+    """A file's stored values as they are published: the same bits, or decoded where the grid is unpacked."""
+    if is_unpacked(of_file, published):
+        return decode(raw, of_file.packing).astype(published.dtype)
+    return raw.astype(published.dtype, copy=False)
+
+
+def is_unpacked(of_file: Variable, published: Variable) -> bool:
+    """Whether the published variable holds decoded values of this file's."""
+    if published.role == "coordinate":
+        return False
+    if of_file.dtype != published.dtype or of_file.packing.scales != published.packing.scales:
+        return True
+    # A fill that only the published variable has was added for times without a file; the bits are the same.
+    return of_file.packing != published.packing and not adds_fill(of_file.packing, published.packing)
+
+
+def adds_fill(of_file: Packing, published: Packing) -> bool:
+    """Whether the packings differ in nothing but a fill that the file has not."""
+    return of_file.fill is None and of_file == published.model_copy(update={"fill": None})
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Where two arrays of one type hold the same bits; any two NaN are the same. Shape as given."""
+    import numpy as np
+
+    if a.dtype.kind not in "fc":
+        equal: np.ndarray = a == b
+        return equal
+    bits = f"u{a.dtype.itemsize}"
+    same: np.ndarray = np.ascontiguousarray(a).view(bits) == np.ascontiguousarray(b).view(bits)
+    return same | (np.isnan(a) & np.isnan(b))

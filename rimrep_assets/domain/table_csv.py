@@ -1,0 +1,121 @@
+"""Delimited text as blocks of text cells.
+
+Here belongs the form of such files: encoding, header, rows, cells, and saying where a file breaks it. Not here:
+what type cells have (``table_types``) or what the columns mean (``tabular``).
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rimrep_assets.domain.dataset import ReadCsv
+from rimrep_assets.domain.errors import DataError, DefinitionError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""also the longest row that can be read"""
+MOST_EXAMPLES = 5
+
+
+def header_of(path: Path, name: str, options: ReadCsv) -> list[str]:
+    """The column names as written, without a byte order mark.
+
+    Raises: DataError for an empty file, a header that cannot be decoded, and names that stand twice;
+    DefinitionError for an encoding that does not exist.
+    """
+    encoding = _encoding(options)
+    if path.stat().st_size == 0:
+        raise DataError(f"{name}: the file is empty (0 bytes)")
+    try:
+        with path.open(encoding=encoding, newline="") as text:
+            header = next((row for row in csv.reader(text, delimiter=options.delimiter) if row), None)
+    except (UnicodeError, csv.Error) as error:
+        raise DataError(_what_is_wrong(path, name, options) or f"{name}: {error}") from error
+    if not header:
+        raise DataError(f"{name}: the file holds only empty lines")
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if twice:
+        raise DataError([f"{name}: {header.count(c)} columns are called {c!r}" for c in twice])
+    return header
+
+
+def text_blocks(path: Path, name: str, options: ReadCsv, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows in file order, all cells as text, null where empty or one of ``options.na``.
+
+    Empty lines are no rows. Memory: a few blocks of 8 MiB, at any file size.
+    Raises: DataError naming bad bytes (line and offset) and rows with too few or too many cells.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    try:
+        yield from pacsv.open_csv(
+            path,
+            read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, encoding=options.encoding),
+            parse_options=pacsv.ParseOptions(delimiter=options.delimiter, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns, pa.string()),
+                null_values=["", *options.na],
+                strings_can_be_null=True,
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError) as error:
+        raise DataError(_what_is_wrong(path, name, options) or f"{name}: {error}") from error
+
+
+def _encoding(options: ReadCsv) -> str:
+    try:
+        known = codecs.lookup(options.encoding).name
+    except LookupError as error:
+        raise DefinitionError(f"read_csv.encoding {options.encoding!r} is no encoding that is known") from error
+    return "utf-8-sig" if known == "utf-8" else known
+
+
+def _what_is_wrong(path: Path, name: str, options: ReadCsv) -> list[str]:
+    """Slowly, where the file breaks its form: bad bytes first, since nothing after them can be trusted."""
+    encoding = _encoding(options)
+    return list(itertools.islice(_bad_bytes(path, name, encoding), MOST_EXAMPLES)) or list(
+        itertools.islice(_ragged_rows(path, name, options, encoding), MOST_EXAMPLES)
+    )
+
+
+def _bad_bytes(path: Path, name: str, encoding: str) -> Iterator[str]:
+    offset = 0
+    with path.open("rb") as lines:
+        if encoding.startswith(("utf-16", "utf-32")):
+            # A line end in these is more than one byte: only the whole can be decoded.
+            lines = iter([lines.read()])  # type: ignore[assignment]
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                byte = f"0x{line[error.start]:02x}"
+                yield (
+                    f"{name}: line {number}, byte offset {offset + error.start}: byte {byte} is not {encoding}; "
+                    "declare read_csv.encoding (often latin-1 or cp1252)"
+                )
+            offset += len(line)
+
+
+def _ragged_rows(path: Path, name: str, options: ReadCsv, encoding: str) -> Iterator[str]:
+    with path.open(encoding=encoding, newline="") as text:
+        reader = csv.reader(text, delimiter=options.delimiter)
+        try:
+            rows = (row for row in reader if row)
+            width = len(next(rows, []))
+            for number, row in enumerate(rows):
+                if len(row) != width:
+                    yield (
+                        f"{name}: row {number} (line {reader.line_num}) has {len(row)} cells, "
+                        f"the header has {width}"
+                    )
+        except csv.Error as error:
+            yield f"{name}: line {reader.line_num}: {error}"

@@ -1,0 +1,147 @@
+"""A layer of a GeoPackage, GeoJSON or shapefile as blocks of rows.
+
+Here belongs choosing the layer, its CRS, and turning what GDAL hands over into the few types that tables have.
+Not here: what the columns mean (``tabular``) or delimited text (``table_csv``).
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.strict_model import nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
+"""each of them has a second reader, with which the published values are proven"""
+BLOCK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: ``names`` of its attributes; ``times`` those that GDAL knows as date with time."""
+
+    path: Path
+    name: str
+    names: tuple[str, ...]
+    times: frozenset[str]
+    geometry: str
+    """the geometry column as GDAL calls it"""
+    crs: dict[str, Any]
+    """PROJJSON"""
+
+
+def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
+    """Find the layer ``wanted`` (or the only one) of the file ``name``.
+
+    Raises: DataError for a file that cannot be read, a layer that is not there or not named among several, one
+    without features, geometry or CRS, and attributes of bytes.
+    """
+    import pyogrio
+    import pyogrio.errors
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{name}: read_vector reads {', '.join(SUFFIXES)}")
+    try:
+        layers = [str(layer) for layer, _ in pyogrio.list_layers(path)]
+    except (pyogrio.errors.DataSourceError, OSError) as error:
+        raise DataError(f"{name}: cannot be read: {error}") from error
+    layer = _choose(layers, wanted, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            about = pyogrio.read_info(path, layer=layer, force_feature_count=True)
+            with _arrow(path, layer) as (meta, reader):
+                schema = reader.schema
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
+        raise DataError(f"{name}: layer {layer!r} cannot be read: {error}") from error
+    geometry = meta["geometry_name"] or "wkb_geometry"
+    _refuse_unusable(name, layer, about, schema, geometry)
+    times = {f.name for f in schema if (f.metadata or {}).get(b"GDAL:OGR:type") == b"DateTime"}
+    names = tuple(f.name for f in schema if f.name != geometry)
+    return Layer(path, layer, names, frozenset(times), geometry, _projjson(about["crs"], name, layer))
+
+
+def layer_blocks(layer: Layer) -> Iterator[pa.RecordBatch]:
+    """Rows in the layer's order: attributes as int64, float64, bool, date32 or string, geometry as binary.
+
+    Times are text with the zone that the file gives; lists and objects are JSON text.
+    """
+    import pyarrow as pa
+
+    with _arrow(layer.path, layer.name) as (_, reader):
+        for batch in reader:
+            columns = [_plain(column) for column in batch.columns]
+            yield pa.record_batch(columns, names=batch.schema.names)
+
+
+def _arrow(path: Path, layer: str) -> Any:
+    from pyogrio.raw import open_arrow
+
+    return open_arrow(path, layer=layer, batch_size=BLOCK_ROWS, use_pyarrow=True, datetime_as_string=True)
+
+
+def _choose(layers: list[str], wanted: str | None, name: str) -> str:
+    if wanted is not None and wanted not in layers:
+        listed = ", ".join(repr(layer) for layer in layers)
+        raise DataError(f"{name}: no layer {wanted!r}{nearest(wanted, layers)}; its layers: {listed}")
+    if wanted is None and len(layers) > 1:
+        raise DataError(f"{name}: declare read_vector.layer, one of {', '.join(repr(x) for x in layers)}")
+    if not layers:
+        raise DataError(f"{name}: holds no layer")
+    return wanted or layers[0]
+
+
+def _refuse_unusable(name: str, layer: str, about: Any, schema: pa.Schema, geometry: str) -> None:
+    import pyarrow as pa
+
+    problems = []
+    if about["features"] == 0:
+        problems.append(f"{name}: layer {layer!r} has no rows")
+    if geometry not in schema.names:
+        problems.append(f"{name}: layer {layer!r} has no geometry")
+    for field in schema:
+        if pa.types.is_binary(field.type) and field.name != geometry:
+            problems.append(f"{name}: attribute {field.name!r} holds bytes, which no published type can show")
+    if problems:
+        raise DataError(problems)
+
+
+def _projjson(crs: str | None, name: str, layer: str) -> dict[str, Any]:
+    import pyproj
+
+    advice = "ask the provider for the file with its CRS: what is not known cannot be published."
+    if not crs:
+        raise DataError(f"{name}: layer {layer!r} has no CRS", advice=advice)
+    known = pyproj.CRS.from_user_input(crs)
+    # GeoPackage's srs_id 0 and -1 arrive as a CRS of this name: it says nothing about where a point lies.
+    if known.name.lower().startswith(("undefined", "unknown")):
+        raise DataError(f"{name}: layer {layer!r} has a CRS that says {known.name!r}", advice=advice)
+    return known.to_json_dict()
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_floating(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_large_string(kind) or pa.types.is_time(kind):
+        return column.cast(pa.string())
+    if pa.types.is_large_binary(kind):
+        return column.cast(pa.binary())
+    if pa.types.is_nested(kind):
+        texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    return column

@@ -1,0 +1,248 @@
+"""From a proven version to a candidate: every document of the release rendered, judged, and laid beside the data.
+
+Here belongs composing addresses and the record, and gathering the gate's checks. Not here: what the documents say
+(``domain/datapackage``, ``stac``, ``pygeoapi``), or committing the candidate (``publication``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from rimrep_assets.domain.addresses import Addresses
+from rimrep_assets.domain.completeness import missing_times, undone
+from rimrep_assets.domain.datapackage import Edition, complete, json_bytes, validate
+from rimrep_assets.domain.errors import DefinitionError, RimrepError
+from rimrep_assets.domain.pygeoapi import entry_from, validate_entry
+from rimrep_assets.domain.release import (
+    Check,
+    Cost,
+    Fingerprints,
+    Places,
+    ReleaseRecord,
+    StoredFile,
+    Verdict,
+    release_tag,
+    retention,
+    sha256,
+    shrinks,
+)
+from rimrep_assets.domain.stac import item_from, validate_item
+from rimrep_assets.ports.catalog import schema_name
+from rimrep_assets.ports.pygeoapi_openapi import fragment_for
+from rimrep_assets.ports.release_log import ReleaseLog
+from rimrep_assets.ports.stac_catalog import ROOT, collection_path
+from rimrep_assets.ports.version import Version
+from rimrep_assets.ports.workbench import Workbench
+
+CANDIDATE, VERDICT, RECEIPT = "candidate.json", "verdict.json", "receipt.json"
+VALUES_MATCH_SOURCE = "values_match_source"
+CHECKS = {
+    VALUES_MATCH_SOURCE: "every value that was read back from the store equals its source file's",
+    "schema_matches_catalog": "the data has the columns, types and meaning that the catalog's schema promises",
+    "datapackage_valid": "the complete datapackage satisfies the programme's profile",
+    "stac_item_valid": "the STAC item is valid and its extents make sense",
+    "pygeoapi_entry_valid": "pygeoapi accepts the entry and its provider opens data of this shape",
+    "projection_possible": "every place that the release will be carried to can be written",
+    "complete": "no expected time is missing",
+    "definition_of_done": "what a finished dataset needs is there",
+}
+"""the checks of the gate by name, and what each one asserts"""
+WARNINGS = frozenset({"complete", "definition_of_done"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release that could be: ``record`` is what ``releases/<n>.json`` would hold, byte for byte."""
+
+    version: str
+    record: bytes
+    verdict: Verdict
+
+    @property
+    def proof_holds(self) -> bool:
+        return all(c.passed for c in self.verdict.checks if c.name == VALUES_MATCH_SOURCE)
+
+
+def addresses_of(bench: Workbench, number: int, version: str, made: Version) -> Addresses:
+    """Where each part of release ``number`` can be opened."""
+    places, url, web = Places(bench.id), bench.store.url, bench.store.document_url
+    dataset, endpoints = bench.folder.dataset, bench.folder.endpoints
+    name = schema_name(dataset)
+    if dataset.format == "parquet":
+        data, stable = url(places.version(made.data_version, "data.parquet")), url(places.table)
+    elif dataset.layout.plain:
+        data, stable = url(places.grid), url(places.grid)
+    else:
+        data, stable = url(places.icechunk), None
+    is_grid = dataset.format == "zarr"
+    return Addresses(
+        data=data,
+        data_stable=stable,
+        icechunk=url(places.icechunk) if is_grid else None,
+        snapshot=made.snapshot,
+        tag=release_tag(number) if is_grid else None,
+        datapackage=web(places.version(version, "datapackage.json")),
+        datapackage_stable=web(places.datapackage),
+        schema_own=web(places.version(version, name)),
+        schema_stable=web(places.schema(name)),
+        stac_item=web(places.stac_item(dataset.collection)),
+        stac_collection=web(collection_path(dataset.collection)),
+        stac_root=web(ROOT),
+        pygeoapi=f"{str(endpoints.get('pygeoapi', '')).rstrip('/')}/collections/{bench.id}",
+        stac_api=endpoints.get("stac_api"),
+    )
+
+
+def describe(
+    bench: Workbench,
+    base: ReleaseRecord | None,
+    made: Version,
+    version: str,
+    fingerprints: Fingerprints,
+    started: tuple[float, float],
+) -> Candidate:
+    """Render and judge all documents, write them under ``versions/<version>/``, the verdict last.
+
+    Raises: DefinitionError when the curated metadata cannot be completed; Unavailable as the store does.
+    """
+    bench.progress("describing and judging the release")
+    folder, dataset, places = bench.folder, bench.folder.dataset, Places(bench.id)
+    number = base.release + 1 if base else 1
+    now = bench.now()
+    addresses = addresses_of(bench, number, version, made)
+    data_object = next((o for o in made.objects if o.path.endswith("/data.parquet")), None)
+    edition = Edition(
+        release=number,
+        version=version,
+        data_version=made.data_version,
+        updated=in_utc(now),
+        catalog_commit=folder.commit,
+        environment=bench.environment,
+        bytes=data_object.bytes if data_object else None,
+        sha256=data_object.sha256 if data_object else None,
+    )
+    package = complete(folder.curated, made.facts, made.schema, dataset=dataset, edition=edition, addresses=addresses)
+    item = item_from(package, made.schema)
+    entry = entry_from(package, made.schema)
+    fragment, entry_problems = _openapi(entry, made)
+    checks = (
+        _values(made),
+        Check(
+            name="schema_matches_catalog",
+            passed=not made.differences,
+            findings=tuple(f"{d.grade}: {d.message}" for d in made.differences),
+        ),
+        _check("datapackage_valid", validate(package, folder.profile, dataset=bench.id)),
+        _check("stac_item_valid", validate_item(item)),
+        _check("pygeoapi_entry_valid", entry_problems),
+        _check("projection_possible", _write_problems(bench)),
+        _check("complete", missing_times(made.facts, dataset, now)),
+        _check("definition_of_done", undone(dataset, package)),
+    )
+    receipt = json_bytes(made.receipt)
+    documents = {
+        "datapackage.json": json_bytes(package),
+        schema_name(dataset): json_bytes(made.schema),
+        RECEIPT: receipt,
+    }
+    stored = [StoredFile.of(places.version(version, name), data) for name, data in documents.items()]
+    released = ReleaseLog(bench.store, bench.id).numbers()
+    kept, dropped = retention(released, number)
+    record = ReleaseRecord(
+        dataset=bench.id,
+        release=number,
+        base=base.release if base else None,
+        attempt=bench.attempt,
+        created=in_utc(now),
+        format=dataset.format,
+        access=dataset.access,
+        collection=dataset.collection,
+        environment=bench.environment,
+        catalog=bench.catalog,
+        catalog_commit=folder.commit,
+        catalog_time=in_utc(folder.commit_time),
+        code_version=installed_version("rimrep_assets"),
+        fingerprints=fingerprints,
+        version=version,
+        data_version=made.data_version,
+        snapshot=made.snapshot,
+        state=dict(made.state) if made.state else None,
+        sources=made.sources,
+        source_rows=dict(made.source_rows),
+        plain=dataset.layout.plain,
+        shrinks=shrinks(base.facts if base else None, made.facts),
+        objects=(*made.objects, *stored),
+        table_or_grid_schema=dict(made.schema),
+        facts=made.facts,
+        datapackage=package,
+        stac_item=item,
+        stac_collection=dict(folder.collection),
+        pygeoapi_entry=entry,
+        openapi_fragment=fragment,
+        receipt=next(s for s in stored if s.path.endswith(RECEIPT)),
+        cost=_cost(made, stored, started),
+        kept=kept,
+        dropped=dropped,
+    ).to_bytes()
+    verdict = Verdict(dataset=bench.id, candidate=sha256(record), checks=checks)
+    for name, data in {**documents, CANDIDATE: record}.items():
+        bench.store.write(places.version(version, name), data)
+    bench.store.write(places.version(version, VERDICT), json_bytes(verdict.model_dump(mode="json")))
+    return Candidate(version, record, verdict)
+
+
+def in_utc(moment: datetime) -> str:
+    """ISO 8601 to the second, ending in Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check(name: str, findings: list[str]) -> Check:
+    severity = "warning" if name in WARNINGS else "error"
+    return Check(name=name, passed=not findings, severity=severity, findings=tuple(findings))  # type: ignore[arg-type]
+
+
+def _values(made: Version) -> Check:
+    findings = [f"{proof.name}: {difference}" for proof in made.proofs for difference in proof.differences]
+    findings += [f"{key} changed, although no source file asks for it" for key in made.receipt.get("untouched", [])]
+    proven = {proof["name"] for proof in made.receipt.get("files", [])}
+    findings += [f"{f.name}: it was not compared with what was published" for f in made.sources if f.name not in proven]
+    return _check(VALUES_MATCH_SOURCE, findings)
+
+
+def _openapi(entry: Mapping[str, Any], made: Version) -> tuple[dict[str, Any], list[str]]:
+    problems = validate_entry(entry)
+    if problems:
+        return {}, problems
+    try:
+        return fragment_for(entry, made.sample), []
+    except RimrepError as error:
+        return {}, list(error.problems)
+
+
+def _write_problems(bench: Workbench) -> list[str]:
+    """Try every folder that the projection will write into, beside the things that lie there."""
+    problems = []
+    for folder in ("stac", "pygeoapi", "commits", f"{bench.id}/projecting-probe"):
+        probe = f"{folder}/.probe/{bench.attempt}"
+        try:
+            bench.store.write(probe, b"can this place be written?\n")
+            bench.store.delete(probe)
+        except DefinitionError as error:
+            problems += error.problems
+    return problems
+
+
+def _cost(made: Version, stored: list[StoredFile], started: tuple[float, float]) -> Cost:
+    new = [o for o in made.objects if f"/{made.data_version}/" in o.path] if made.proofs else []
+    return Cost(
+        wall_s=round(time.monotonic() - started[0], 3),
+        cpu_s=round(time.process_time() - started[1], 3),
+        source_bytes=made.source_bytes,
+        stored_bytes=sum(o.bytes for o in (*new, *stored)),
+        values_proven=sum(proof.compared + proof.sampled for proof in made.proofs),
+    )

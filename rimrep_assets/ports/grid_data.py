@@ -1,0 +1,261 @@
+"""Grids in Icechunk: staged block by block on the branch ``next``, read back from its snapshot and proven.
+
+Here belongs choosing where a staging begins and what must be fetched. Not here: reading, planning, writing and
+comparing grids (``domain/gridded``, ``grid_axis``, ``grid_write``, ``grid_proof``), or Icechunk itself
+(``grid_repository``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
+from rimrep_assets.domain.grid_proof import BlockStats, measure_grid, prove_grid
+from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
+from rimrep_assets.domain.grid_write import write_grid
+from rimrep_assets.domain.gridded import GridHeader, GridState, read_header, unite
+from rimrep_assets.domain.release import Places, ReleaseRecord
+from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.domain.staging import Intent, Staged
+from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, encoded, keys
+from rimrep_assets.ports.object_store import read_if_there
+from rimrep_assets.ports.staged_parts import REJECTED, STAGED
+from rimrep_assets.ports.version import BaseMoved, Version
+from rimrep_assets.ports.workbench import Workbench
+
+TRIES = 5
+"""so often is a staging done again on a tip that others moved"""
+
+
+@dataclass(frozen=True)
+class GridData:
+    """The data of one attempt at a grid."""
+
+    bench: Workbench
+
+    @property
+    def places(self) -> Places:
+        return Places(self.bench.id)
+
+    @cached_property
+    def repository(self) -> GridRepository:
+        return GridRepository(self.bench.store, self.bench.id, self.bench.s3)
+
+    def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
+        """Write the blocks that differ from the base; blocks that an earlier attempt left right are kept."""
+        before = self._state_of(base, intent)
+        state, read = self._wanted_state(before, intent)
+        for _ in range(TRIES):
+            begin, at = self._where_to_begin(base, before, intent)
+            blocks = changed_blocks(at, state)
+            if at is not None and begin is not None and not blocks and at == state:
+                return self._staged(intent, begin, state, read)
+            session = self.repository.stage_from(begin)
+            try:
+                import zarr
+
+                self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
+                write_grid(
+                    zarr.open_group(session.store, mode="a"),
+                    at,
+                    state,
+                    blocks,
+                    self.bench.folder.dataset,
+                    self._opener(intent),
+                )
+                said = {"attempt": self.bench.attempt, "fingerprint": intent.fingerprint, "base": intent.base}
+                snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
+                return self._staged(intent, snapshot, state, read)
+            except StagingConflict:
+                self.bench.progress("another attempt changed the same chunks; writing again on its tip")
+        raise DataError(
+            f"other attempts changed the same chunks {TRIES} times in a row",
+            dataset=self.bench.id,
+            advice="let them end, then run again.",
+        )
+
+    def _staged(self, intent: Intent, snapshot: str, state: GridState, read: int) -> Staged:
+        return Staged(intent=intent, snapshot=snapshot, state=state.model_dump(mode="json"), source_bytes=read)
+
+    def _state_of(self, base: ReleaseRecord | None, intent: Intent) -> GridState | None:
+        """The base's state, unless it was made by another fingerprint, so that all must be made again."""
+        if base is None or base.state is None or base.fingerprints.data != intent.fingerprint:
+            return None
+        return GridState.model_validate(base.state)
+
+    def _wanted_state(self, before: GridState | None, intent: Intent) -> tuple[GridState, int]:
+        """The state that the source asks for; only files that the base does not know are fetched and read."""
+        known: dict[tuple[str, str], GridHeader] = {}
+        if before is not None:
+            known = {(f.name, f.digest): GridHeader(file=f, layout=before.layouts[f.layout]) for f in before.files}
+        headers, problems, read = [], [], 0
+        for number, file in enumerate(intent.sources, start=1):
+            header = known.get((file.name, file.digest))
+            if header is None:
+                self.bench.progress(f"reading {file.name} ({number} of {len(intent.sources)})")
+                try:
+                    header = read_header(self.bench.fetch(file), file.name, file.digest, self.bench.folder.dataset)
+                except DataError as error:
+                    problems += error.problems
+                    continue
+                read += file.size
+            headers.append(header)
+        if problems:
+            raise DataError(problems, dataset=self.bench.id)
+        return unite(headers, self.bench.folder.dataset), read
+
+    def _where_to_begin(
+        self, base: ReleaseRecord | None, before: GridState | None, intent: Intent
+    ) -> tuple[str | None, GridState | None]:
+        """The snapshot to stage on, and its state: the tip of ``next`` if it was staged for the same, else the base."""
+        tip = self.repository.tip()
+        if tip is not None and (tip.said.get("fingerprint"), tip.said.get("base")) == (
+            intent.fingerprint,
+            intent.base,
+        ):
+            attempt = str(tip.said.get("attempt"))
+            staged = read_if_there(self.bench.store, self.places.staging(attempt, STAGED))
+            rejected = read_if_there(self.bench.store, self.places.staging(attempt, REJECTED))
+            if staged is not None and rejected is None:
+                return tip.snapshot, GridState.model_validate(Staged.from_bytes(staged).state)
+        if base is not None and before is not None:
+            return base.snapshot, before
+        return None, None
+
+    def _opener(self, intent: Intent) -> Any:
+        files = {file.name: file for file in intent.sources}
+        return lambda name: self.bench.fetch(files[name])
+
+    def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
+        """The snapshot that was staged; it must stand on ``base``. ``version`` names its documents, not its data."""
+        bench, dataset = self.bench, self.bench.folder.dataset
+        if staged.intent.base != (base.release if base else None):
+            raise BaseMoved
+        assert staged.snapshot is not None
+        before, state = self._state_of(base, staged.intent), GridState.model_validate(staged.state)
+        blocks = changed_blocks(before, state)
+        needed = files_needed(state, blocks)
+        bench.progress(f"reading {len(blocks)} blocks back and comparing them with {len(needed)} source files")
+        import xarray as xr
+
+        store = self.repository.read(staged.snapshot)
+        with xr.open_zarr(store, consolidated=False, chunks=None) as published:
+            proofs, new_stats = prove_grid(
+                self.repository.group(staged.snapshot),
+                state,
+                blocks,
+                dataset,
+                self._opener(staged.intent),
+                int(staged.intent.fingerprint[:8], 16),
+                published,
+            )
+        receipt = self._receipt(base) if base is not None and before is not None else {}
+        stats = _stats_of(state, receipt, new_stats)
+        facts = measure_grid(self.repository.group(staged.snapshot), state, stats, dataset)
+        proven = {proof.name for proof in proofs}
+        digests = {file.name: file.digest for file in staged.intent.sources}
+        carried = [
+            proof
+            for proof in receipt.get("files", [])
+            if proof["name"] not in proven and digests.get(proof["name"]) == proof["digest"]
+        ]
+        return self._version(
+            facts_and_state=(facts, state),
+            snapshot=staged.snapshot,
+            sources=tuple(sorted(staged.intent.sources, key=lambda f: f.name)),
+            proofs=proofs,
+            receipt={
+                "files": [*carried, *(proof.model_dump(mode="json") for proof in proofs)],
+                "blocks": {str(number): s.model_dump(mode="json") for number, s in sorted(stats.items())},
+                "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
+            },
+            source_bytes=staged.source_bytes,
+        )
+
+    def of_base(self, base: ReleaseRecord) -> Version:
+        """The base's snapshot; its structure is read from Icechunk's metadata."""
+        assert base.snapshot is not None
+        return self._version(
+            facts_and_state=(base.facts, GridState.model_validate(base.state)),
+            snapshot=base.snapshot,
+            sources=base.sources,
+            proofs=(),
+            receipt=self._receipt(base),
+            source_bytes=0,
+        )
+
+    def _version(
+        self,
+        *,
+        facts_and_state: tuple[Any, GridState],
+        snapshot: str,
+        sources: tuple[SourceFile, ...],
+        proofs: Any,
+        receipt: Mapping[str, Any],
+        source_bytes: int,
+    ) -> Version:
+        facts, state = facts_and_state
+        dataset, curated = self.bench.folder.dataset, self.bench.folder.schema
+        schema = schema_of(state, facts, dataset, curated)
+        return Version(
+            data_version=snapshot,
+            facts=facts,
+            schema=schema,
+            differences=compare_schemas(schema, curated, dataset),
+            objects=(),
+            sources=sources,
+            proofs=proofs,
+            receipt=receipt,
+            sample=self._sample(snapshot),
+            snapshot=snapshot,
+            state=state.model_dump(mode="json"),
+            source_bytes=source_bytes,
+        )
+
+    def _receipt(self, base: ReleaseRecord) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.bench.store.read(base.receipt.path))
+        return found
+
+    def _touched_beyond(
+        self, base: ReleaseRecord | None, snapshot: str, state: GridState, blocks: list[int]
+    ) -> list[str]:
+        """Chunks of time-dependent arrays that changed although their block was not planned: there must be none."""
+        if base is None or base.snapshot is None:
+            return []
+        difference = self.repository.difference(base.snapshot, snapshot)
+        if difference is None or difference.arrays_appeared_or_went:
+            return []
+        planned = set(blocks)
+        return sorted(
+            key for key in difference.chunks if state.block_of(key) is not None and state.block_of(key) not in planned
+        )
+
+    def _sample(self, snapshot: str) -> Path:
+        """Metadata and one-dimensional arrays of the snapshot as a plain store on this machine."""
+        store = self.repository.read(snapshot)
+        folder = self.bench.scratch_folder(f"sample-{snapshot}.zarr") / "data.zarr"
+        import zarr
+
+        group = zarr.open_group(store, mode="r")
+        small = {name for name, array in group.arrays() if array.ndim <= 1}
+        wanted = ["zarr.json", *(f"{name}/zarr.json" for name in group.array_keys())]
+        wanted += [k for k in keys(store) if k.split("/")[0] in small and not k.endswith("zarr.json")]
+        for key in wanted:
+            data = encoded(store, key)
+            if data is not None:
+                (folder / key).parent.mkdir(parents=True, exist_ok=True)
+                (folder / key).write_bytes(data)
+        zarr.consolidate_metadata(str(folder))
+        return folder
+
+
+def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, BlockStats]) -> dict[int, BlockStats]:
+    """Statistics of every block of the axis: measured now, or carried from the base's receipt."""
+    old = {int(number): BlockStats.model_validate(stats) for number, stats in receipt.get("blocks", {}).items()}
+    return {number: s for number, s in {**old, **new}.items() if number < max(state.block_count, 1)}

@@ -1,0 +1,230 @@
+"""A grid's Icechunk repository: staging on ``next``, reading a snapshot, moving ``main``, tagging releases.
+
+Here belongs everything that Icechunk does for us, and the file lock that its local storage needs. Not here: what is
+written into a group (``domain/grid_write``), or the plain copy (``plain_copy``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
+from rimrep_assets.domain.release import Places, release_tag
+from rimrep_assets.ports.object_store import ObjectStore, S3Access
+
+if TYPE_CHECKING:
+    import icechunk
+    import zarr
+
+MAIN, NEXT = "main", "next"
+
+
+class StagingConflict(Exception):
+    """Another attempt changed the same chunks of ``next`` meanwhile; stage again on its tip."""
+
+
+@dataclass(frozen=True)
+class Tip:
+    """Where ``next`` stands, and what the attempt that put it there said of itself."""
+
+    snapshot: str
+    said: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChunkDifference:
+    """What differs between two snapshots; ``chunks`` are keys such as ``sst/c/3/0/0``."""
+
+    chunks: frozenset[str]
+    arrays_appeared_or_went: bool
+
+
+@dataclass
+class GridRepository:
+    """The repository of one dataset. Raises: Unavailable when its storage does not answer."""
+
+    store: ObjectStore
+    dataset: str
+    s3: S3Access = field(default_factory=S3Access)
+
+    def _storage(self) -> icechunk.Storage:
+        import icechunk
+
+        icechunk.set_logs_filter("error")
+        address = self.store.url(Places(self.dataset).icechunk)
+        if not address.startswith("s3://"):
+            if address.startswith("memory://"):
+                raise DefinitionError("grids need a folder or S3; Icechunk cannot be shared in memory")
+            return icechunk.local_filesystem_storage(address)
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        keys = bool(self.s3.access_key_id and self.s3.secret_access_key)
+        return icechunk.s3_storage(
+            bucket=bucket,
+            prefix=prefix,
+            region=self.s3.region,
+            endpoint_url=self.s3.endpoint_url,
+            allow_http=bool(self.s3.endpoint_url and self.s3.endpoint_url.startswith("http://")),
+            force_path_style=self.s3.endpoint_url is not None,
+            access_key_id=self.s3.access_key_id if keys else None,
+            secret_access_key=self.s3.secret_access_key if keys else None,
+            session_token=self.s3.session_token if keys else None,
+            from_env=None if keys else True,
+        )
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """On a local folder, keep other processes from moving a branch: its storage cannot compare and set."""
+        if self.store.address.startswith("s3://"):
+            yield
+            return
+        import filelock
+
+        lock = Path(self.store.address) / ".locks" / f"{self.dataset}.icechunk"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(lock, timeout=120):
+                yield
+        except filelock.Timeout as error:
+            raise Unavailable(f"another process holds {lock} for more than 120 s", dataset=self.dataset) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        import icechunk
+
+        try:
+            yield
+        except icechunk.IcechunkError as error:
+            first = next((line.strip(" x|") for line in str(error).splitlines() if line.strip(" x|")), "no message")
+            raise Unavailable(f"Icechunk in {self.store.address}: {first}", dataset=self.dataset) from error
+
+    def open(self) -> icechunk.Repository | None:
+        """The repository, or None when there is none yet; nothing is written."""
+        import icechunk
+
+        with self._errors():
+            storage = self._storage()
+            return icechunk.Repository.open(storage) if icechunk.Repository.exists(storage) else None
+
+    def _existing(self) -> icechunk.Repository:
+        repository = self.open()
+        if repository is None:
+            raise DataError(
+                f"there is no Icechunk repository at {self.store.url(Places(self.dataset).icechunk)}",
+                dataset=self.dataset,
+                advice="materialize the dataset's data first.",
+            )
+        return repository
+
+    def tip(self) -> Tip | None:
+        """Where ``next`` stands; None when nothing was ever staged."""
+        repository = self.open()
+        if repository is None:
+            return None
+        with self._errors():
+            if NEXT not in repository.list_branches():
+                return None
+            snapshot = repository.lookup_branch(NEXT)
+            return Tip(snapshot, dict(repository.lookup_snapshot(snapshot).metadata))
+
+    def stage_from(self, snapshot: str | None) -> icechunk.Session:
+        """A writable session on ``next`` that begins at ``snapshot`` (None: at the empty repository)."""
+        import icechunk
+
+        with self._one_at_a_time(), self._errors():
+            repository = self.open() or icechunk.Repository.create(self._storage())
+            start = snapshot or list(repository.ancestry(branch=MAIN))[-1].id
+            if NEXT not in repository.list_branches():
+                repository.create_branch(NEXT, start)
+            elif repository.lookup_branch(NEXT) != start:
+                repository.reset_branch(NEXT, start)
+            return repository.writable_session(NEXT)
+
+    def commit(self, session: icechunk.Session, message: str, said: dict[str, Any]) -> str:
+        """Commit to ``next``; chunks that nobody else touched are rebased. Raises: StagingConflict."""
+        import icechunk
+
+        with self._one_at_a_time(), self._errors():
+            try:
+                return session.commit(message, metadata=said, rebase_with=icechunk.ConflictDetector())
+            except (icechunk.RebaseFailedError, icechunk.ConflictError) as error:
+                raise StagingConflict(str(error)) from error
+
+    def read(self, snapshot: str) -> icechunk.IcechunkStore:
+        """The store of ``snapshot``, read only. Raises: Unavailable."""
+        repository = self._existing()
+        with self._errors():
+            return repository.readonly_session(snapshot_id=snapshot).store
+
+    def group(self, snapshot: str) -> zarr.Group:
+        """The group of ``snapshot``, read only."""
+        import zarr
+
+        return zarr.open_group(self.read(snapshot), mode="r")
+
+    def promote(self, snapshot: str, release: int) -> None:
+        """Let ``main`` and the release's tag name ``snapshot``; nothing is written where they do already."""
+        repository = self._existing()
+        tag = release_tag(release)
+        with self._one_at_a_time(), self._errors():
+            if tag not in repository.list_tags():
+                repository.create_tag(tag, snapshot)
+            elif repository.lookup_tag(tag) != snapshot:
+                raise DataError(
+                    f"the Icechunk tag {tag} names {repository.lookup_tag(tag)}, its record names {snapshot}",
+                    dataset=self.dataset,
+                    advice="somebody moved a tag by hand; restore the repository from a backup.",
+                )
+            if repository.lookup_branch(MAIN) != snapshot:
+                repository.reset_branch(MAIN, snapshot)
+
+    def shows(self, snapshot: str, release: int) -> bool:
+        """Whether ``main`` and the release's tag name ``snapshot``."""
+        repository = self.open()
+        if repository is None:
+            return False
+        with self._errors():
+            return (
+                repository.lookup_branch(MAIN) == snapshot
+                and release_tag(release) in repository.list_tags()
+                and repository.lookup_tag(release_tag(release)) == snapshot
+            )
+
+    def difference(self, old: str, new: str) -> ChunkDifference | None:
+        """What changed on the way from ``old`` to ``new``; None when ``old`` is no ancestor, so all may differ."""
+        repository = self._existing()
+        with self._errors():
+            if old == new:
+                return ChunkDifference(frozenset(), False)
+            if all(snapshot.id != old for snapshot in repository.ancestry(snapshot_id=new)):
+                return None
+            found = repository.diff(from_snapshot_id=old, to_snapshot_id=new)
+        keys = {
+            f"{path.strip('/')}/" + "/".join(["c", *map(str, index)])
+            for path, indexes in found.updated_chunks.items()
+            for index in indexes
+        }
+        gone = found.new_arrays or found.deleted_arrays or found.new_groups or found.deleted_groups
+        return ChunkDifference(frozenset(keys), bool(gone))
+
+
+def encoded(store: icechunk.IcechunkStore, key: str) -> bytes | None:
+    """The bytes at a key of the Zarr hierarchy as they are stored; None where there are none (a chunk of fill)."""
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.sync import sync
+
+    found = sync(store.get(key, default_buffer_prototype()))
+    return None if found is None else found.to_bytes()
+
+
+def keys(store: icechunk.IcechunkStore) -> list[str]:
+    """All keys of the hierarchy, metadata and chunks, sorted."""
+    from zarr.core.sync import sync
+
+    async def gather() -> list[str]:
+        return [key async for key in store.list()]
+
+    return sorted(sync(gather()))

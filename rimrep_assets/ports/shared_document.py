@@ -1,0 +1,63 @@
+"""Documents that many datasets share, kept equal to what is listed, without a lock.
+
+Here belongs the loop that makes a shared document a function of its listing. Not here: what such a document says
+(``domain/stac``, ``domain/pygeoapi``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from rimrep_assets.domain.errors import Unavailable
+from rimrep_assets.ports.object_store import ObjectStore, StoredObject, read_if_there
+
+ROUNDS = 100
+READERS = 8
+
+
+def listing_digest(contents: Mapping[str, bytes]) -> str:
+    """One digest of paths and contents, in the order of the paths."""
+    whole = hashlib.sha256()
+    for path in sorted(contents):
+        whole.update(path.encode() + b"\0" + hashlib.sha256(contents[path]).digest())
+    return whole.hexdigest()
+
+
+def read_all(store: ObjectStore, listing: list[StoredObject]) -> dict[str, bytes]:
+    """The contents of what was listed; what went meanwhile is left out."""
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda stored: (stored.path, read_if_there(store, stored.path)), listing)
+        return {path: data for path, data in found if data is not None}
+
+
+def render_from(
+    store: ObjectStore,
+    look: Callable[[], list[StoredObject]],
+    render: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+) -> dict[str, bytes]:
+    """What the shared documents should be now; nothing is written."""
+    return dict(render(read_all(store, look())))
+
+
+def keep_in_step(
+    store: ObjectStore,
+    look: Callable[[], list[StoredObject]],
+    render: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+) -> bool:
+    """Write what ``render`` makes of the listed contents, and list again, until both agree; True when it wrote.
+
+    Of two writers the later one lists last, so whoever writes last has seen everything. Nothing is written where the
+    documents are right already. Raises: Unavailable after ``ROUNDS`` rounds in which others were always faster.
+    """
+    wrote = False
+    for _ in range(ROUNDS):
+        seen = [(stored.path, stored.etag, stored.size) for stored in look()]
+        for path, data in render_from(store, look, render).items():
+            if read_if_there(store, path) != data:
+                store.write(path, data)
+                wrote = True
+        if [(stored.path, stored.etag, stored.size) for stored in look()] == seen:
+            return wrote
+    raise Unavailable(f"the shared documents of {store.address} changed in each of {ROUNDS} rounds")

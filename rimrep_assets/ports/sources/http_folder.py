@@ -1,0 +1,256 @@
+"""A source on a web server: one file, or a folder that answers with a listing of itself.
+
+Here belongs what a sighting asks of the server. Not here: retries and resuming (``http_client``), reading a
+listing (``http_index``), keeping what was downloaded (``download_cache``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError, Unavailable
+from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.ports.sources.delivery import deliver
+from rimrep_assets.ports.sources.download_cache import DownloadCache
+from rimrep_assets.ports.sources.http_client import HttpClient, NotThere
+from rimrep_assets.ports.sources.http_index import Listing, read_listing
+from rimrep_assets.ports.sources.http_transfer import Downloaded
+from rimrep_assets.ports.sources.protocol import Sighting
+from rimrep_assets.ports.sources.selection import (
+    SIDECARS,
+    Chosen,
+    Selection,
+    choose,
+    is_shapefile,
+    joint_digest,
+    refuse_unsafe,
+)
+
+DEEPEST = 16
+MOST_FILES = 200_000
+CONNECTIONS = 4
+EVERYTHING = Selection(("**",))
+_UNKNOWN = "not asked yet"
+
+
+class HttpFolder:
+    """``url`` names a file, or a folder when it ends (or is redirected to end) in ``/``.
+
+    A file that has a validator is asked for on condition (304: unchanged); one that has none, or that was
+    changed within two seconds of the last answer, is downloaded and digested each time.
+    ``trust_validators=False`` downloads everything: it finds what a server re-issued under its old ETag
+    and time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        selection: Selection | None = None,
+        *,
+        cache: DownloadCache,
+        client: HttpClient | None = None,
+        trust_validators: bool = True,
+    ) -> None:
+        self.url = url
+        self.selection = selection or Selection()
+        self.cache = cache
+        self.client = client or HttpClient()
+        self.trust_validators = trust_validators
+        self._known_base: str | None = _UNKNOWN
+
+    def look(self, known: Sequence[SourceFile] = ()) -> Sighting:
+        """See ``SourceFolder.look``; a url that does not exist is a DefinitionError."""
+        earlier = {file.name: file for file in known}
+        try:
+            base = self._base()
+            names = self._names(base) if base else []
+        except NotThere as error:
+            raise DefinitionError(f"there is no source at {self.url} (status 404)") from error
+        if base is None:
+            name = self._own_name()
+            return [self._sight(Chosen(name, self._sidecars(name)), earlier)]
+        return self._sight_all(choose(names, self.selection, address=self.url), earlier)
+
+    def fetch(self, file: SourceFile, to: Path) -> Path:
+        """See ``SourceFolder.fetch``; bytes that looking downloaded are not asked for again."""
+        refuse_unsafe(file.name)
+        try:
+            found = [self._part(file, name) for name in (file.name, *self._sidecars(file.name))]
+        except NotThere as error:
+            raise Unavailable(f"{error} was withdrawn after it was looked at") from error
+        try:
+            return deliver(file, [(name, path) for name, path, _ in found], to)
+        except Unavailable:
+            for _, _, digest in found:
+                self.cache.drop(digest)
+            raise
+
+    def _base(self) -> str | None:
+        """The address that the names count from, ending in ``/``; None when ``url`` names a file."""
+        if self._known_base is _UNKNOWN:
+            self._known_base = self.url
+            if not urlsplit(self.url).path.endswith("/"):
+                with self.client.get(self.url, {"Range": "bytes=0-0"}) as response:
+                    final, kind = str(response.url), response.headers.get("Content-Type", "")
+                self._known_base = final if urlsplit(final).path.endswith("/") else None
+                if self._known_base is None and _is_web_page(kind, self._own_name()):
+                    raise DefinitionError(
+                        f"{self.url} answers with a web page; the address of a folder ends in '/'"
+                    )
+        return self._known_base
+
+    def _own_name(self) -> str:
+        name = unquote(urlsplit(self.url).path.rsplit("/", 1)[-1])
+        refuse_unsafe(name)
+        return name
+
+    def _names(self, base: str) -> list[str]:
+        """All files below ``base``, also in folders that the globs reach."""
+        names: list[str] = []
+        todo = [""]
+        while todo:
+            below = todo.pop()
+            listing = self._listing(base, below)
+            names += [f"{below}{name}" for name in listing.files]
+            inner = [f"{below}{name}" for name in listing.folders]
+            todo += [f"{name}/" for name in inner if self.selection.may_hold(name)]
+            if below.count("/") > DEEPEST or len(names) > MOST_FILES:
+                raise DataError(f"{self.url}: more than {DEEPEST} folders deep or {MOST_FILES} files")
+        return names
+
+    def _listing(self, base: str, below: str) -> Listing:
+        address = base + quote(below)
+        try:
+            text, final = self.client.text(address)
+        except NotThere:
+            if not below:
+                raise
+            raise Unavailable(f"{address} was listed but is not there") from None
+        return read_listing(text, url=final)
+
+    def _sight_all(self, chosen: Sequence[Chosen], known: Mapping[str, SourceFile]) -> Sighting:
+        sighting: Sighting = []
+        failed: list[RimrepError] = []
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            waiting = [pool.submit(self._sight, one, known) for one in chosen]
+            for future in waiting:
+                try:
+                    sighting.append(future.result())
+                except RimrepError as error:
+                    failed.append(error)
+                    # Of a server that is down nothing is learned by asking for every file.
+                    if sum(isinstance(e, Unavailable) for e in failed) >= 3:
+                        pool.shutdown(wait=True, cancel_futures=True)
+                        break
+        for kind in (DefinitionError, DataError, Unavailable):
+            problems = [p for error in failed if isinstance(error, kind) for p in error.problems]
+            if problems:
+                raise kind(problems)
+        return sighting
+
+    def _sight(self, chosen: Chosen, known: Mapping[str, SourceFile]) -> SourceFile:
+        if not is_shapefile(chosen.name):
+            return self._ask(chosen.name, known.get(chosen.name))
+        parts = [self._ask(name, None) for name in chosen.members]
+        return SourceFile(
+            name=chosen.name,
+            digest=joint_digest((part.name, part.digest) for part in parts),
+            size=sum(part.size for part in parts),
+            url=parts[0].url,
+        )
+
+    def _ask(self, name: str, known: SourceFile | None) -> SourceFile:
+        """What lies at ``name`` now; asks on condition where an earlier sighting has a validator."""
+        address = self._address(name)
+        sightings = (self.cache.seen(address), known)
+        earlier = next((file for file in sightings if file and (file.etag or file.last_modified)), None)
+        headers = _conditions(earlier) if earlier and self.trust_validators else {}
+        try:
+            with self.cache.temporary() as temporary:
+                got = self.client.download(address, temporary, headers)
+                if got is None and earlier is not None:
+                    return earlier.model_copy(update={"name": name, "url": address})
+                return self._take_in(name, address, _whole(got, address), temporary)
+        except NotThere as error:
+            raise Unavailable(f"{address} was listed but is not there") from error
+
+    def _take_in(self, name: str, address: str, got: Downloaded, temporary: Path) -> SourceFile:
+        if _is_web_page(got.content_type, name):
+            raise Unavailable(f"{address} answers with a web page instead of the file")
+        file = SourceFile(
+            name=name,
+            digest=got.digest,
+            size=got.size,
+            url=address,
+            etag=got.etag,
+            last_modified=got.last_modified,
+        )
+        self.cache.keep(temporary, got.digest)
+        self.cache.remember(file)
+        return file
+
+    def _part(self, file: SourceFile, name: str) -> tuple[str, Path, str]:
+        """``(name, path, digest)`` of one of the files that make up ``file``. Raises: NotThere."""
+        address = self._address(name)
+        if is_shapefile(file.name):
+            seen = self.cache.seen(address)
+            digest = seen.digest if seen else ""
+        else:
+            digest = file.digest
+        path = self.cache.object(digest) if digest else None
+        if path is not None:
+            return name, path, digest
+        with self.cache.temporary() as temporary:
+            got = _whole(self.client.download(address, temporary), address)
+            digest = self._take_in(name, address, got, temporary).digest
+        path = self.cache.object(digest)
+        if path is None:
+            raise Unavailable(f"{address}: the download cache lost it; is its disk full?")
+        return name, path, digest
+
+    def _sidecars(self, name: str) -> tuple[str, ...]:
+        """The parts of a shapefile besides ``name``, from the listing or, without one, by asking for each."""
+        if not is_shapefile(name):
+            return ()
+        base = self._base()
+        if base is not None:
+            folder = name[: name.rfind("/") + 1]
+            beside = [folder + other for other in self._listing(base, folder).files]
+            return next(
+                (c.sidecars for c in choose(beside, EVERYTHING, address=self.url) if c.name == name), ()
+            )
+        others = [name[:-4] + (suffix.upper() if name.endswith(".SHP") else suffix) for suffix in SIDECARS]
+        return tuple(other for other in others if self._is_there(other))
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self.client.get(self._address(name), {"Range": "bytes=0-0"}).close()
+        except NotThere:
+            return False
+        return True
+
+    def _address(self, name: str) -> str:
+        base = self._base()
+        if base is not None:
+            return base + quote(name)
+        return self.url if name == self._own_name() else urljoin(self.url, quote(name))
+
+
+def _whole(got: Downloaded | None, address: str) -> Downloaded:
+    if got is None:
+        raise Unavailable(f"{address}: status 304 to a question without a condition")
+    return got
+
+
+def _conditions(earlier: SourceFile) -> dict[str, str]:
+    headers = {"If-None-Match": earlier.etag, "If-Modified-Since": earlier.last_modified}
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def _is_web_page(content_type: str, name: str) -> bool:
+    return content_type.split(";")[0].strip().lower() == "text/html" and not name.lower().endswith(
+        (".html", ".htm")
+    )

@@ -1,0 +1,210 @@
+"""Tables on the object store: staged part by part, folded into one Parquet object, read back and proven.
+
+Here belongs moving parts between the store and this machine. Not here: converting, folding, comparing and measuring
+(``domain/tabular``, ``table_fold``, ``table_proof``), or the protocol (``publication``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
+from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.domain.staging import Intent, Part, Staged
+from rimrep_assets.domain.table_facts import measure_table
+from rimrep_assets.domain.table_fold import TableVersion, fold_table
+from rimrep_assets.domain.table_proof import prove_table
+from rimrep_assets.domain.table_schema import compare_schemas, schema_of
+from rimrep_assets.domain.tabular import stage_table
+from rimrep_assets.ports.staged_parts import staged_elsewhere
+from rimrep_assets.ports.version import Version
+from rimrep_assets.ports.workbench import Workbench
+
+DATA, ROWS, SAMPLE = "data.parquet", "rows.parquet", "sample.parquet"
+
+
+@dataclass(frozen=True)
+class TableData:
+    """The data of one attempt at a table."""
+
+    bench: Workbench
+
+    @property
+    def places(self) -> Places:
+        return Places(self.bench.id)
+
+    def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
+        """One part a source file, at ``staging/<attempt>/``; a part that another attempt left is copied."""
+        wanted = {file.name: file for file in intent.sources}
+        known = staged_elsewhere(self.bench.store, self.places, intent)
+        parts, problems, read = [], [], 0
+        for number, name in enumerate(intent.staging, start=1):
+            self.bench.progress(f"converting {name} ({number} of {len(intent.staging)})")
+            part = self._copied(known.get((name, wanted[name].digest)))
+            if part is None:
+                try:
+                    part = self._converted(wanted[name])
+                except DataError as error:
+                    problems += error.problems
+                    continue
+                read += wanted[name].size
+            parts.append(part)
+        if problems:
+            raise DataError(problems, dataset=self.bench.id)
+        return Staged(intent=intent, parts=tuple(parts), source_bytes=read)
+
+    def _part_path(self, file_name: str, digest: str) -> str:
+        key = hashlib.sha256(f"{file_name}\0{digest}".encode()).hexdigest()[:20]
+        return self.places.staging(self.bench.attempt, f"{key}.parquet")
+
+    def _converted(self, file: SourceFile) -> Part:
+        path = self._part_path(file.name, file.digest)
+        local = self.bench.scratch_folder("parts") / Path(path).name
+        done = stage_table(
+            self.bench.fetch(file), file.name, self.bench.folder.dataset, self.bench.folder.schema, local
+        )
+        self.bench.store.upload(local, path)
+        stored = StoredFile(path=path, sha256=file_digest(local), bytes=local.stat().st_size)
+        return Part(
+            name=file.name,
+            digest=file.digest,
+            file=stored,
+            rows=done.rows,
+            crs=done.crs,
+            misfits=done.misfits,
+        )
+
+    def _copied(self, part: Part | None) -> Part | None:
+        if part is None:
+            return None
+        path = self._part_path(part.name, part.digest)
+        try:
+            self.bench.store.copy(part.file.path, path)
+        except FileNotFoundError:
+            return None
+        return part.model_copy(update={"file": part.file.model_copy(update={"path": path})})
+
+    def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
+        """One object ``versions/<version>/data.parquet`` with its rows' origins beside it."""
+        bench, dataset = self.bench, self.bench.folder.dataset
+        if base is not None and base.fingerprints.data != staged.intent.fingerprint:
+            base = None
+        parts = {part.name: part for part in staged.parts}
+        wanted = {file.name: file for file in staged.intent.sources}
+        before = {file.name: file.digest for file in base.sources} if base else {}
+        kept = {n for n, f in wanted.items() if n not in parts and before.get(n) == f.digest}
+        _require_all(wanted.keys() - kept - parts.keys())
+        bench.progress(f"folding {len(parts)} staged and {len(kept)} released source files")
+        out = bench.scratch_folder(f"fold-{version}")
+        rows = fold_table(
+            base=self._download(base.data_version) if base and kept else None,
+            without=sorted(before.keys() - kept),
+            staged={name: self._local_part(part) for name, part in parts.items()},
+            out=out,
+            dataset=dataset,
+        )
+        if rows == 0:
+            raise DataError("no source file has any row", dataset=bench.id)
+        write_sample(out / DATA, out / SAMPLE)
+        objects = tuple(self._upload(out / name, version) for name in (DATA, ROWS, SAMPLE))
+        source_rows = {n: base.source_rows[n] for n in kept} if base else {}
+        bench.progress("reading the data back and comparing it with its source")
+        back = self._download(version)
+        _require_same(back.data, objects[0])
+        proofs = prove_table(
+            back,
+            wanted,
+            {name: bench.fetch(wanted[name]) for name in parts},
+            source_rows,
+            dataset,
+            bench.folder.schema,
+            seed=int(objects[0].sha256[:8], 16),
+        )
+        facts = measure_table(back.data, dataset)
+        schema = schema_of(back.data, facts, dataset, bench.folder.schema)
+        misfits = {column: cells for part in staged.parts for column, cells in part.misfits.items()}
+        carried = {p["name"]: p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
+        return Version(
+            data_version=version,
+            facts=facts,
+            schema=schema,
+            differences=compare_schemas(schema, bench.folder.schema, dataset, misfits),
+            objects=objects,
+            sources=tuple(wanted[name] for name in sorted(wanted)),
+            proofs=proofs,
+            receipt={"files": [*carried.values(), *(proof.model_dump(mode="json") for proof in proofs)]},
+            sample=out / SAMPLE,
+            source_rows=source_rows | {name: part.rows for name, part in parts.items()},
+            source_bytes=staged.source_bytes,
+        )
+
+    def of_base(self, base: ReleaseRecord) -> Version:
+        """The base's data; its structure is read from the sample that lies beside it."""
+        dataset, curated = self.bench.folder.dataset, self.bench.folder.schema
+        sample = self.bench.scratch_folder("sample") / SAMPLE
+        self.bench.store.download(self.places.version(base.data_version, SAMPLE), sample)
+        schema = schema_of(sample, base.facts, dataset, curated)
+        return Version(
+            data_version=base.data_version,
+            facts=base.facts,
+            schema=schema,
+            differences=compare_schemas(schema, curated, dataset),
+            objects=tuple(o for o in base.objects if o.path.endswith(".parquet")),
+            sources=base.sources,
+            proofs=(),
+            receipt=self._receipt(base),
+            sample=sample,
+            source_rows=base.source_rows,
+        )
+
+    def _receipt(self, base: ReleaseRecord) -> dict[str, list[dict[str, object]]]:
+        import json
+
+        found: dict[str, list[dict[str, object]]] = json.loads(self.bench.store.read(base.receipt.path))
+        return found
+
+    def _local_part(self, part: Part) -> Path:
+        local = self.bench.scratch_folder("parts") / Path(part.file.path).name
+        if not local.exists():
+            self.bench.store.download(part.file.path, local)
+        return local
+
+    def _download(self, version: str) -> TableVersion:
+        folder = self.bench.scratch_folder(f"back-{version}")
+        for name in (DATA, ROWS):
+            self.bench.store.download(self.places.version(version, name), folder / name)
+        return TableVersion(folder / DATA, folder / ROWS)
+
+    def _upload(self, local: Path, version: str) -> StoredFile:
+        path = self.places.version(version, local.name)
+        self.bench.store.upload(local, path)
+        return StoredFile(path=path, sha256=file_digest(local), bytes=local.stat().st_size)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sample(data: Path, sample: Path) -> None:
+    """A Parquet file without rows but with the schema and metadata of ``data``."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(pq.read_schema(data).empty_table(), sample)
+
+
+def _require_all(missing: set[str]) -> None:
+    if missing:
+        raise DataError(
+            [f"{name} is neither staged nor in the base release" for name in sorted(missing)],
+            advice="materialize the dataset's data again.",
+        )
+
+
+def _require_same(back: Path, stored: StoredFile) -> None:
+    if file_digest(back) != stored.sha256:
+        raise DataError(f"{stored.path} does not hold the bytes that were written to it", advice="check the store.")

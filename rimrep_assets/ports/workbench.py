@@ -1,0 +1,145 @@
+"""All that one attempt at a release works with: the description, the store, the source, and where it may scratch.
+
+Here belongs opening these from settings. Not here: what the attempt does (``publication``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.ports.catalog import Catalog, DatasetFolder, open_catalog
+from rimrep_assets.ports.object_store import ObjectStore, S3Access, open_store
+from rimrep_assets.ports.projector import silent
+from rimrep_assets.ports.sources.open_source import source_for
+from rimrep_assets.ports.sources.protocol import SourceFolder
+
+BUCKETS = {"public": "public", "limited": "limited-access"}
+"""access -> the word in a store's address"""
+CODE_VERSION = "1"
+"""raised when the descriptions that the same input gives become others"""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this platform's parts are; every field comes from the command line or the environment."""
+
+    catalog: str
+    store: str | None
+    """address with ``{access}`` in it, or above the two folders; None: as the catalog's endpoints say"""
+    environment: str
+    data_folder: Path
+    """caches and embedded defaults of this user"""
+    source_roots: tuple[Path, ...] = ()
+    s3: S3Access = field(default_factory=S3Access)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        home = Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        data_folder = Path(environment.get("RIMREP_DATA") or home / "rimrep")
+        roots = environment.get("RIMREP_SOURCES", "")
+        return cls(
+            catalog=environment.get("RIMREP_CATALOG") or str(data_folder / "catalog.git"),
+            store=environment.get("RIMREP_STORE") or None,
+            environment=environment.get("RIMREP_ENVIRONMENT") or "development",
+            data_folder=data_folder,
+            source_roots=tuple(Path(root) for root in roots.split(os.pathsep) if root),
+            s3=S3Access.from_environment(environment),
+        )
+
+    @property
+    def uses_example_catalog(self) -> bool:
+        """Whether the catalog is the embedded one, which is made when it is not there yet."""
+        return self.catalog == str(self.data_folder / "catalog.git")
+
+    def open_catalog(self) -> Catalog:
+        return open_catalog(self.catalog, self.data_folder / "catalogs")
+
+    def store_for(self, access: str, endpoints: Mapping[str, object] | None = None) -> ObjectStore:
+        """The store of public or limited data: as told, else as the endpoints say, else a folder of this user."""
+        told, documents = self.store, None
+        if told is None and self.uses_example_catalog:
+            told = str(self.data_folder / "store")
+        if told is None:
+            told = str((endpoints or {}).get("store") or self.data_folder / "store")
+            web = (endpoints or {}).get("files_url")
+            documents = web.get(access) if isinstance(web, Mapping) else None
+        url = told if "{access}" in told else told.rstrip("/") + "/{access}"
+        return open_store(url.replace("{access}", BUCKETS[access]), self.s3, documents)
+
+    def stores(self, endpoints: Mapping[str, object] | None = None) -> dict[str, ObjectStore]:
+        return {access: self.store_for(access, endpoints) for access in BUCKETS}
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """One attempt's things; ``attempt`` is unique to it."""
+
+    folder: DatasetFolder
+    store: ObjectStore
+    source: SourceFolder
+    s3: S3Access
+    environment: str
+    catalog: str
+    attempt: str
+    scratch: Path
+    now: Callable[[], datetime] = utc_now
+    progress: Callable[[str], None] = silent
+
+    @property
+    def id(self) -> str:
+        return self.folder.dataset.id
+
+    @cached_property
+    def _fetched(self) -> dict[str, Path]:
+        return {}
+
+    def fetch(self, file: SourceFile) -> Path:
+        """A local copy of a source file, fetched once an attempt. Raises: Unavailable, DataError."""
+        key = f"{file.name}:{file.digest}"
+        if key not in self._fetched:
+            target = self.scratch / "sources" / file.digest[:16]
+            target.mkdir(parents=True, exist_ok=True)
+            self._fetched[key] = self.source.fetch(file, target)
+        return self._fetched[key]
+
+    def scratch_folder(self, name: str) -> Path:
+        folder = self.scratch / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def open_workbench(
+    settings: Settings,
+    catalog: Catalog,
+    commit: str,
+    dataset_id: str,
+    *,
+    attempt: str,
+    scratch: Path,
+    progress: Callable[[str], None] = silent,
+) -> Workbench:
+    """The workbench for ``dataset_id`` as ``commit`` describes it. Raises: DefinitionError, Unavailable."""
+    folder = catalog.at(commit).folder(dataset_id, settings.environment)
+    return Workbench(
+        folder=folder,
+        store=settings.store_for(folder.dataset.access, folder.endpoints),
+        source=source_for(
+            folder.dataset, catalog.place, settings.data_folder / "cache", allowed_roots=settings.source_roots
+        ),
+        s3=settings.s3,
+        environment=settings.environment,
+        catalog=catalog.location,
+        attempt=attempt,
+        scratch=scratch,
+        progress=progress,
+    )

@@ -1,0 +1,29 @@
+"""Fixtures of every room: the shared real files, and what a skip means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """``shared("data/a_gridded/...")`` is the path of a shared real file or schema.
+
+    Absent: skipped with a reason; but where ``RIMREP_SHARED`` is set, absence is a failure.
+    """
+    told = os.environ.get("RIMREP_SHARED")
+    root = Path(told or Path(__file__).parents[1] / ".." / "shared").resolve()
+
+    def find(path: str) -> Path:
+        found = root / path
+        if not found.exists():
+            if told:
+                pytest.fail(f"RIMREP_SHARED is set, and {path} is not there")
+            pytest.skip(f"no shared file {path}; set RIMREP_SHARED to the folder that holds it")
+        return found
+
+    return find
