@@ -27,3 +27,12 @@ def shared() -> Callable[[str], Path]:
         return found
 
     return find
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """A real S3 server with a request log, started once a worker, with a bucket for every kind of test."""
+    from rimrep_assets.stack.s3_server import S3Server
+
+    with S3Server(tmp_path_factory.mktemp("s3"), buckets=["contract", "platform"]) as server:
+        yield server

@@ -120,8 +120,8 @@ def curated_extents(curated: Mapping[str, Any]) -> tuple[list[float] | None, lis
     """``(bbox, [start, end])`` as people wrote them; None where they wrote nothing, or null."""
     spatial, temporal = curated.get("spatial") or {}, curated.get("temporal") or {}
     bbox = spatial.get("bbox")
-    span = [temporal.get("start_datetime"), temporal.get("end_datetime")]
-    return (list(bbox) if bbox else None), (span if all(span) else None)
+    span = [str(text) for key in ("start_datetime", "end_datetime") if (text := temporal.get(key))]
+    return (list(bbox) if bbox else None), (span if len(span) == 2 else None)
 
 
 def validate(

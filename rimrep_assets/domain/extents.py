@@ -7,7 +7,7 @@ Here belongs what may stand in a bbox and how boxes become geometries and unions
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -19,7 +19,7 @@ def on_globe(bbox: Sequence[float]) -> list[float]:
     west, south, east, north = bbox
     if east - west >= 360:
         return [-180.0, south, 180.0, north]
-    if west > 180:
+    if west >= 180 and east > 180:
         west, east = west - 360, east - 360
     if east > 180:
         east -= 360
@@ -44,17 +44,21 @@ def union_of(boxes: Iterable[Sequence[float]]) -> list[float] | None:
     known = list(boxes)
     if not known:
         return None
-    crossing = any(west > east for west, _, east, _ in known)
-    if not crossing:
-        wests, souths, easts, norths = zip(*known, strict=True)
+    wests, souths, easts, norths = zip(*known, strict=True)
+    if all(west <= east for west, east in zip(wests, easts, strict=True)):
         return [min(wests), min(souths), max(easts), max(norths)]
-    # Counted from Greenwich eastwards, so that 170..-170 is one stretch.
-    wests = tuple(w if w >= 0 else w + 360 for w, _, _, _ in known)
-    easts = tuple(e if e >= 0 else e + 360 for _, _, e, _ in known)
-    south, north = min(b[1] for b in known), max(b[3] for b in known)
-    if any(w > e for w, e in zip(wests, easts, strict=True)):
-        return [-180.0, south, 180.0, north]
-    return on_globe([min(wests), south, max(easts), north])
+    # Widths counted eastwards, so that 170..-170 is one stretch; the shortest stretch that holds all begins at a west.
+    stretches = [(w, e - w if w <= e else e - w + 360) for w, e in zip(wests, easts, strict=True)]
+    width, west = min((max((w - begin) % 360 + wide for w, wide in stretches), begin) for begin in wests)
+    return on_globe([west, min(souths), west + min(width, 360), max(norths)])
+
+
+def in_utc(text: str) -> str:
+    """The same instant written in UTC, ending in Z, as STAC wants it. Raises: ValueError for what is no instant."""
+    found = moment(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a date and time with a timezone")
+    return found.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def moment(text: Any) -> datetime | None:

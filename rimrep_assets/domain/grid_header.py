@@ -36,8 +36,6 @@ from rimrep_assets.domain.strict_model import nearest
 if TYPE_CHECKING:
     import netCDF4
 
-PARTS = {"x": "coordinates.x", "y": "coordinates.y", "z": "coordinates.z", "t": "coordinates.t"}
-
 
 def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHeader:
     """Read what is remembered of one source file; its bulk is not read, save variables that do not vary with time.
@@ -78,7 +76,7 @@ class _Reading:
         time = self._time(parts.get("t"))
         variables = self._variables(published, parts, time)
         sizes = self._sizes(variables, time)
-        if not any(v.role == "data" for v in variables.values()):
+        if not self.problems and not any(v.role == "data" for v in variables.values()):
             self.problems.append(
                 "no data variable: none shares a dimension with coordinates x and y "
                 f"(variables: {', '.join(published) or 'none'})"
@@ -132,8 +130,9 @@ class _Reading:
             if name in published:
                 parts[part] = name
             else:
-                place = PARTS.get(part, part)
-                self.problems.append(f"{place}: there is no variable {name!r}{_near(name, published)}")
+                there = [self._renamed(n) for n in self.file.variables]
+                gone = "; read_netcdf.drop drops it" if name in there else _near(name, there)
+                self.problems.append(f"coordinates.{part}: there is no variable {name!r}{gone}")
         return parts
 
     def _time(self, name: str | None) -> GridTime | None:
@@ -305,10 +304,11 @@ def decoded_times(values: Any, variable: Any, units: TimeUnits) -> tuple[list[st
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    """The hint of ``nearest``, and all names with the likeliest first."""
+    """All names there are, the likeliest first, after the hint of ``nearest`` where one name is near."""
     import difflib
 
-    names = list(known)
+    names = sorted(set(known))
     likely = sorted(names, key=lambda n: -difflib.SequenceMatcher(None, name.lower(), n.lower()).ratio())
     hint = nearest(name, names)
-    return hint if hint.startswith("; known") else f"{hint} (variables: {', '.join(likely)})" if likely else hint
+    known_words = f"; known: {', '.join(likely)}" if likely else ""
+    return known_words if hint.startswith("; known") else f"{hint}{known_words}"

@@ -16,7 +16,6 @@ from rimrep_assets.domain.grid_layout import (
     FileGrid,
     GridHeader,
     GridLayout,
-    Variable,
     stable_json,
 )
 from rimrep_assets.domain.grid_time import published_units
@@ -144,12 +143,3 @@ class GridState(StrictModel):
             for name, v in self.united.variables.items()
             if self.united.varies(name)
         }
-
-    def stored_fill(self, variable: Variable) -> Any:
-        """The number for 'no value' of a variable: its fill, else NaN for floats and 0 for whole numbers."""
-        import numpy as np
-
-        dtype = np.dtype(variable.dtype)
-        if variable.packing.fill is not None:
-            return variable.packing.fill.numpy().astype(dtype)
-        return dtype.type("nan" if dtype.kind == "f" else 0)

@@ -109,6 +109,16 @@ def decode(raw: np.ndarray, packing: Packing) -> np.ndarray:
     return values
 
 
+def stored_fill(variable: Variable) -> Any:
+    """The stored number for 'no value': the variable's fill, else NaN for floats and 0 for whole numbers."""
+    import numpy as np
+
+    dtype = np.dtype(variable.dtype)
+    if variable.packing.fill is not None:
+        return variable.packing.fill.numpy().astype(dtype)
+    return dtype.type("nan" if dtype.kind == "f" else 0)
+
+
 def as_published(raw: np.ndarray, of_file: Variable, published: Variable) -> np.ndarray:
     """A file's stored values as they are published: the same bits, or decoded where the grid is unpacked."""
     if is_unpacked(of_file, published):

@@ -99,7 +99,7 @@ def _id_field(schema: Mapping[str, Any]) -> dict[str, str]:
     names = [field["name"] for field in schema.get("fields", [])]
     key = schema.get("primaryKey")
     single = key if isinstance(key, str) else key[0] if isinstance(key, list) and len(key) == 1 else None
-    return next(({"id_field": name} for name in ("fid", single) if name in names), {})
+    return next(({"id_field": str(name)} for name in ("fid", single) if name in names), {})
 
 
 def _links(package: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rimrep_assets.domain.datapackage import OWN
-from rimrep_assets.domain.extents import geometry_of, moment, on_globe, union_of
+from rimrep_assets.domain.extents import geometry_of, in_utc, moment, on_globe, union_of
 from rimrep_assets.domain.stac_assets import assets_from
 from rimrep_assets.domain.stac_cube import cube_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
@@ -162,9 +162,14 @@ def _time(package: Mapping[str, Any]) -> dict[str, Any]:
         return {"datetime": package["updated"]}
     return {
         "datetime": None,
-        "start_datetime": temporal["start_datetime"],
-        "end_datetime": temporal["end_datetime"],
+        "start_datetime": _utc_or_as_is(temporal["start_datetime"]),
+        "end_datetime": _utc_or_as_is(temporal["end_datetime"]),
     }
+
+
+def _utc_or_as_is(text: str) -> str:
+    """What is no instant stays, for the validation to tell about it."""
+    return in_utc(text) if moment(text) else text
 
 
 def _citing(package: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,8 +287,8 @@ def _extent(items: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     box = union_of(item["bbox"] for item in items if "bbox" in item)
     spans = [span for item in items if (span := _span(item["properties"]))]
-    begin = min((a for a, _ in spans), key=moment_key, default=None)
-    end = max((b for _, b in spans), key=moment_key, default=None)
+    begin = min((in_utc(a) for a, _ in spans), key=moment, default=None)
+    end = max((in_utc(b) for _, b in spans), key=moment, default=None)
     return {
         "spatial": {"bbox": [box or [-180.0, -90.0, 180.0, 90.0]]},
         "temporal": {"interval": [[begin, end]]},
@@ -295,13 +300,6 @@ def _span(properties: Mapping[str, Any]) -> tuple[str, str] | None:
     if properties.get("start_datetime"):
         return properties["start_datetime"], properties["end_datetime"]
     return None
-
-
-def moment_key(text: str) -> Any:
-    """Orders ISO 8601 texts by the instant that they name, whatever their timezone."""
-    found = moment(text)
-    assert found is not None, text
-    return found
 
 
 def _summaries(items: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -126,8 +126,6 @@ def _python_icechunk(at: Mapping[str, Any], public: bool) -> str:
         bucket, _, prefix = href.removeprefix("s3://").partition("/")
         access = "anonymous=True" if public else "from_env=True"
         storage = f'icechunk.s3_storage(bucket="{bucket}", prefix="{prefix}", {access})'
-    elif href.startswith(("http://", "https://")):
-        storage = f'icechunk.http_storage("{href}")'
     else:
         storage = f'icechunk.local_filesystem_storage("{href}")'
     return (

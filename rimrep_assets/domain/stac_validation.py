@@ -144,8 +144,12 @@ def _in_words(error: Any) -> str:
 def _registry() -> Any:
     from pystac.validation.local_validator import get_local_schema_cache
     from referencing import Registry, Resource
+    from referencing.jsonschema import DRAFT7
 
     known = [(url, Resource.from_contents(schema)) for url, schema in get_local_schema_cache().items()]
+    # Named by two extensions for fields that we never write, yet looked up whenever an alternative is tried.
+    unused = [(f"https://proj.org/schemas/v{v}/projjson.schema.json", {"type": "object"}) for v in ("0.4", "0.7")]
+    known += [(url, DRAFT7.create_resource(schema)) for url, schema in unused]
     return Registry().with_resources(known)
 
 

@@ -67,9 +67,9 @@ def bounds_of(geometries: pa.Array) -> tuple[np.ndarray[Any, Any], set[str]]:
         return bounds, set()
     where = np.asarray(geometries.is_valid())
     if pc.all(pc.equal(pc.binary_length(valid), POINT_BYTES)).as_py():
-        records = np.frombuffer(b"".join(valid.to_pylist()), np.uint8) if valid.offset else None
-        raw = records if records is not None else np.frombuffer(valid.buffers()[2], np.uint8)
-        points = raw[: len(valid) * POINT_BYTES].view(point_record())
+        _, offsets, data = valid.buffers()
+        start = np.frombuffer(offsets, np.int32)[valid.offset]
+        points = np.frombuffer(data, point_record(), count=len(valid), offset=start)
         if (points["order"] == 1).all() and (points["type"] == 1).all():
             bounds[where] = np.stack([points["x"], points["y"], points["x"], points["y"]], axis=1)
             return bounds, {"Point"}

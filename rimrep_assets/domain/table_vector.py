@@ -26,12 +26,14 @@ BLOCK_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: ``names`` of its attributes; ``times`` those that GDAL knows as date with time."""
+    """One layer: ``names`` of its attributes; ``texts`` those of text, ``times`` the texts that
+    GDAL knows as date with time."""
 
     path: Path
     name: str
     names: tuple[str, ...]
     times: frozenset[str]
+    texts: frozenset[str]
     geometry: str
     """the geometry column as GDAL calls it"""
     crs: dict[str, Any]
@@ -66,7 +68,8 @@ def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
     _refuse_unusable(name, layer, about, schema, geometry)
     times = {f.name for f in schema if (f.metadata or {}).get(b"GDAL:OGR:type") == b"DateTime"}
     names = tuple(f.name for f in schema if f.name != geometry)
-    return Layer(path, layer, names, frozenset(times), geometry, _projjson(about["crs"], name, layer))
+    texts = {f.name for f in schema if _is_text(f.type)}
+    return Layer(path, layer, names, frozenset(times), frozenset(texts), geometry, _projjson(about["crs"], name, layer))
 
 
 def layer_blocks(layer: Layer) -> Iterator[pa.RecordBatch]:
@@ -125,6 +128,15 @@ def _projjson(crs: str | None, name: str, layer: str) -> dict[str, Any]:
     if known.name.lower().startswith(("undefined", "unknown")):
         raise DataError(f"{name}: layer {layer!r} has a CRS that says {known.name!r}", advice=advice)
     return known.to_json_dict()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Whether ``_plain`` makes text of it."""
+    import pyarrow as pa
+
+    simple = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_date)
+    binary = (pa.types.is_binary, pa.types.is_large_binary)
+    return not any(test(kind) for test in (*simple, *binary))
 
 
 def _plain(column: pa.Array) -> pa.Array:

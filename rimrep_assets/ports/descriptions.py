@@ -31,7 +31,8 @@ from rimrep_assets.domain.release import (
     sha256,
     shrinks,
 )
-from rimrep_assets.domain.stac import item_from, validate_item
+from rimrep_assets.domain.stac import item_from
+from rimrep_assets.domain.stac_validation import validate_item
 from rimrep_assets.ports.catalog import schema_name
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
 from rimrep_assets.ports.release_log import ReleaseLog

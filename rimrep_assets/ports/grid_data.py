@@ -19,7 +19,10 @@ from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
 from rimrep_assets.domain.grid_proof import BlockStats, measure_grid, prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_write import write_grid
-from rimrep_assets.domain.gridded import GridHeader, GridState, read_header, unite
+from rimrep_assets.domain.grid_header import read_header
+from rimrep_assets.domain.grid_layout import GridHeader
+from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.release import Places, ReleaseRecord
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Staged
@@ -53,7 +56,7 @@ class GridData:
         state, read = self._wanted_state(before, intent)
         for _ in range(TRIES):
             begin, at = self._where_to_begin(base, before, intent)
-            blocks = changed_blocks(at, state)
+            blocks = changed_blocks(at, state, state.chunk)
             if at is not None and begin is not None and not blocks and at == state:
                 return self._staged(intent, begin, state, read)
             session = self.repository.stage_from(begin)
@@ -93,7 +96,7 @@ class GridData:
         """The state that the source asks for; only files that the base does not know are fetched and read."""
         known: dict[tuple[str, str], GridHeader] = {}
         if before is not None:
-            known = {(f.name, f.digest): GridHeader(file=f, layout=before.layouts[f.layout]) for f in before.files}
+            known = {(header.file.name, header.file.digest): header for header in before.headers()}
         headers, problems, read = [], [], 0
         for number, file in enumerate(intent.sources, start=1):
             header = known.get((file.name, file.digest))
@@ -139,8 +142,8 @@ class GridData:
             raise BaseMoved
         assert staged.snapshot is not None
         before, state = self._state_of(base, staged.intent), GridState.model_validate(staged.state)
-        blocks = changed_blocks(before, state)
-        needed = files_needed(state, blocks)
+        blocks = changed_blocks(before, state, state.chunk)
+        needed = files_needed(state, blocks, before)
         bench.progress(f"reading {len(blocks)} blocks back and comparing them with {len(needed)} source files")
         import xarray as xr
 
@@ -232,9 +235,7 @@ class GridData:
         if difference is None or difference.arrays_appeared_or_went:
             return []
         planned = set(blocks)
-        return sorted(
-            key for key in difference.chunks if state.block_of(key) is not None and state.block_of(key) not in planned
-        )
+        return sorted(key for key in difference.chunks if _block_of(state, key) not in {None, *planned})
 
     def _sample(self, snapshot: str) -> Path:
         """Metadata and one-dimensional arrays of the snapshot as a plain store on this machine."""
@@ -258,4 +259,12 @@ class GridData:
 def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, BlockStats]) -> dict[int, BlockStats]:
     """Statistics of every block of the axis: measured now, or carried from the base's receipt."""
     old = {int(number): BlockStats.model_validate(stats) for number, stats in receipt.get("blocks", {}).items()}
-    return {number: s for number, s in {**old, **new}.items() if number < max(state.block_count, 1)}
+    return {number: s for number, s in {**old, **new}.items() if number < -(-len(state.axis) // state.chunk)}
+
+
+def _block_of(state: GridState, key: str) -> int | None:
+    """The block to which a chunk ``<array>/c/<block>/…`` belongs; None for arrays without time."""
+    name, _, indexes = key.partition("/c/")
+    if name not in state.united.variables or not state.united.varies(name):
+        return None
+    return int(indexes.split("/")[0])

@@ -6,6 +6,7 @@ Here belongs opening a Zarr or Icechunk store, selecting a part of it, and Cover
 from __future__ import annotations
 
 import io
+import math
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -189,8 +190,6 @@ def _open_grid(address: str, icechunk_tag: str | None) -> Any:
     if address.startswith("s3://"):
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         storage = icechunk.s3_storage(bucket=bucket, prefix=prefix, from_env=True)
-    elif address.startswith(("http://", "https://")):
-        storage = icechunk.http_storage(address)
     else:
         storage = icechunk.local_filesystem_storage(address)
     try:
@@ -269,7 +268,7 @@ def _plain(values: np.ndarray) -> list[Any]:
     flat = values.ravel()
     if flat.dtype.kind == "f":
         as_float = flat.astype("f8")
-        return np.where(np.isfinite(as_float), as_float, None).tolist()
+        return [v if math.isfinite(v) else None for v in as_float.tolist()]
     if flat.dtype.kind in "iub":
         return flat.astype("i8").tolist()
     return _texts(flat) if flat.dtype.kind == "M" else [str(v) for v in flat]

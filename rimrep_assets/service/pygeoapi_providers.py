@@ -22,7 +22,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-from dateutil.parser import isoparse
 from pygeoapi.provider.base import (
     BaseProvider,
     ProviderConnectionError,
@@ -251,7 +250,7 @@ def _bound(text: str, *, upper: bool) -> datetime | None:
     if text in ("", ".."):
         return None
     try:
-        moment: datetime = isoparse(text)
+        moment = datetime.fromisoformat(text + {4: "-01-01", 7: "-01"}.get(len(text), ""))
     except ValueError as error:
         raise ProviderInvalidQueryError(
             f"{text!r} is not a date and time like 2020-01-31T00:00:00Z"
@@ -264,10 +263,9 @@ def _bound(text: str, *, upper: bool) -> datetime | None:
 
 def _next_after(moment: datetime, text: str) -> datetime:
     """The beginning of the next day, month or year, as precise as ``text`` is."""
-    digits = len(text.replace("-", ""))
-    if digits <= 4:
+    if len(text) == 4:
         return moment.replace(year=moment.year + 1)
-    if digits <= 6:
+    if len(text) == 7:
         return (moment.replace(day=28) + timedelta(days=4)).replace(day=1)
     return moment + timedelta(days=1)
 

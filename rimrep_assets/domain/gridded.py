@@ -1,0 +1,276 @@
+"""Many files, one grid: headers united by the dataset's rules into the state that is published.
+
+Here belongs what a united grid is made of. Not here: reading a header (``grid_header``), in what files differ
+(``grid_differences``), or moving values (``grid_write``, ``grid_proof``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rimrep_assets.domain.dataset import Dataset, Unpack
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_differences import fits_rules, layout_differences
+from rimrep_assets.domain.grid_header import read_header
+from rimrep_assets.domain.grid_layout import (
+    Attributes,
+    FileGrid,
+    GridHeader,
+    GridLayout,
+    Number,
+    Packing,
+    Variable,
+)
+from rimrep_assets.domain.grid_state import GridState
+
+__all__ = ["FileGrid", "GridHeader", "GridLayout", "GridState", "read_header", "unite"]
+
+CHUNK_BYTES = 2_000_000
+"""encoded raw, what a chunk is aimed at; readers in the field do best with 1 to 6 MB"""
+BLOCK_BYTES = 256_000_000
+"""one time chunk of one variable over the whole plane is not to be larger, for it is held in memory"""
+LEAST_STEPS, MOST_STEPS = 16, 1024
+"""time chunks by default: with fewer a pixel's history costs the whole grid, with more an append rewrites much"""
+
+# What netCDF puts where nothing was written; https://docs.unidata.ucar.edu/netcdf-c/current/netcdf_8h_source.html
+_DEFAULT_FILL = {
+    "int8": -127,
+    "uint8": 255,
+    "int16": -32767,
+    "uint16": 65535,
+    "int32": -2147483647,
+    "uint32": 4294967295,
+    "int64": -9223372036854775806,
+    "uint64": 18446744073709551614,
+}
+
+
+def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
+    """Make one grid of its files' headers: a pure function of them and of the dataset's rules; order plays no part.
+
+    Without a rule, files must agree in everything but times, description and what belongs to one file. Rules:
+    ``unite.variables`` lets variables be absent, standard names and flags differ (the newest file's are taken), and
+    variables without time differ (the newest file's values are taken); ``unite.coordinate_tolerance`` lets axes
+    differ (the newest file's values are taken, in its type); ``unpack`` lets packing and type differ (decoded values
+    are stored). Sizes, dimensions and units must always agree.
+    Raises: DataError that lists every difference between files, every time that two files cover, every time off the
+    declared cadence.
+    """
+    known = sorted(headers, key=lambda h: h.file.name)
+    _refuse_impossible(known, dataset)
+    differences = _differences(known, dataset)
+    if differences:
+        raise DataError(differences, advice=_advice(dataset))
+    layouts = {h.file.layout: h.layout for h in known}
+    united = _United(known, dataset).layout()
+    files, agreed = _attributes(known)
+    state = GridState(
+        files=files,
+        layouts=dict(sorted(layouts.items())),
+        united=united,
+        attributes=agreed,
+        chunks=chunk_lengths(united, dataset.layout.chunks),
+        cadence=dataset.layout.cadence,
+        values=_values(known, dataset),
+    )
+    _ = state.axis
+    return state
+
+
+def _refuse_impossible(headers: Sequence[GridHeader], dataset: Dataset) -> None:
+    if not headers:
+        raise DataError("there is no source file")
+    twice = [name for name, n in Counter(h.file.name for h in headers).items() if n > 1]
+    if twice:
+        raise DataError([f"{name}: stands twice among the files" for name in twice])
+    if dataset.coordinates.t is None and len(headers) > 1:
+        raise DataError(
+            f"{len(headers)} files, but no coordinates.t: a grid without time is made of exactly one file "
+            f"({', '.join(h.file.name for h in headers[:5])}{', ...' if len(headers) > 5 else ''})",
+            advice="name the time coordinate, or let source.include match one file.",
+        )
+
+
+def _differences(headers: Sequence[GridHeader], dataset: Dataset) -> list[str]:
+    """Every difference that no rule covers; each distinct layout is held against the commonest."""
+    names: dict[str, list[str]] = {}
+    by_layout: dict[str, GridHeader] = {}
+    values: dict[str, str] = {}
+    for header in headers:
+        names.setdefault(header.file.layout, []).append(header.file.name)
+        by_layout.setdefault(header.file.layout, header)
+        values |= header.values
+    common = max(names, key=lambda digest: (len(names[digest]), [-ord(c) for c in names[digest][0]]))
+    problems = []
+    for digest, header in by_layout.items():
+        if digest == common:
+            continue
+        found = layout_differences(by_layout[common].layout, header.layout, values, dataset.convert.unite)
+        problems += [
+            f"{d.subject}: {_named(names[common])} {d.first}; {_named(names[digest])} {d.second}"
+            for d in found
+            if not fits_rules(d, dataset.convert)
+        ]
+    return problems
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - 1
+    return f"{names[0]}{f' (and {more} more)' if more else ''} has"
+
+
+def _advice(dataset: Dataset) -> str:
+    steps = "unite: {variables: common | all, coordinate_tolerance: ...}, and unpack where packing differs"
+    return f"if these files do belong together, declare by what rule they are united ({steps}), or exclude files."
+
+
+@dataclass
+class _United:
+    """The layout that the files share under the rules."""
+
+    headers: Sequence[GridHeader]
+    dataset: Dataset
+
+    def layout(self) -> GridLayout:
+        newest = sorted(self.headers, key=lambda h: (h.file.times[-1:] or (0,), h.file.name), reverse=True)
+        distinct = list({h.file.layout: h.layout for h in newest}.values())
+        names = self._names(distinct)
+        time = distinct[0].time
+        variables, dimensions = {}, {}
+        for name in names:
+            holders = [layout for layout in distinct if name in layout.variables]
+            variables[name] = self._variable(name, holders, lacking=len(holders) < len(distinct))
+            dimensions |= {d: holders[0].dimensions[d] for d in variables[name].dims if not time or d != time.dim}
+        return GridLayout(dimensions=dict(sorted(dimensions.items())), variables=variables, time=time)
+
+    def _names(self, layouts: Sequence[GridLayout]) -> list[str]:
+        sets = [set(layout.variables) for layout in layouts]
+        if self.dataset.convert.unite.variables == "common":
+            return sorted(set.intersection(*sets))
+        return sorted(set.union(*sets))
+
+    def _variable(self, name: str, holders: Sequence[GridLayout], *, lacking: bool) -> Variable:
+        variable = holders[0].variables[name]
+        variable = variable.model_copy(update={"source_dims": variable.dims})
+        if self.dataset.convert.unpack and variable.role != "coordinate":
+            variable = unpacked(variable, [h.variables[name] for h in holders], self.dataset.convert.unpack)
+        gaps = holders[0].varies(name) and (lacking or self.dataset.layout.cadence is not None)
+        fill = _DEFAULT_FILL.get(variable.dtype)
+        if gaps and variable.packing.fill is None and fill is not None:
+            # Times without a file need a number that says so, and readers must be told which.
+            packing = variable.packing.model_copy(update={"fill": Number(dtype=variable.dtype, value=fill)})
+            variable = variable.model_copy(update={"packing": packing})
+        return variable
+
+
+def unpacked(variable: Variable, of_files: Sequence[Variable], step: Unpack) -> Variable:
+    """``variable`` as decoded floats with NaN for no value, when it is packed or its files pack differently."""
+    drifts = len({(v.dtype, v.packing.model_dump_json()) for v in of_files}) > 1
+    if not (drifts or any(v.packing.scales for v in of_files)):
+        return variable
+    fill = Number(dtype=step.data_type, value="NaN")
+    return variable.model_copy(update={"dtype": step.data_type, "packing": Packing(fill=fill)})
+
+
+def _attributes(headers: Sequence[GridHeader]) -> tuple[tuple[FileGrid, ...], Attributes]:
+    """Files that keep only what they alone say, and the attributes in which all agree.
+
+    A variable's attribute is agreed upon when every file that has the variable has it with the same value.
+    """
+    agreed: Attributes = {}
+    seen: set[str] = set()
+    for header in headers:
+        for name in _holders(header):
+            own = header.file.attributes.get(name, {})
+            if name not in seen:
+                seen.add(name)
+                agreed[name] = dict(own)
+            else:
+                agreed[name] = {k: v for k, v in agreed[name].items() if k in own and own[k] == v}
+    files = []
+    for header in headers:
+        rest = {
+            name: left
+            for name, own in header.file.attributes.items()
+            if (left := {k: v for k, v in own.items() if k not in agreed[name]})
+        }
+        files.append(header.file.model_copy(update={"attributes": rest}))
+    return tuple(files), {name: found for name, found in sorted(agreed.items()) if found}
+
+
+def _holders(header: GridHeader) -> list[str]:
+    time = [header.layout.time.name] if header.layout.time else []
+    return ["", *header.layout.variables, *time]
+
+
+def _values(headers: Sequence[GridHeader], dataset: Dataset) -> dict[str, str]:
+    if not dataset.convert.unite.coordinate_tolerance:
+        return {}
+    merged: dict[str, str] = {}
+    for header in headers:
+        merged |= header.values
+    return dict(sorted(merged.items()))
+
+
+def chunk_lengths(layout: GridLayout, declared: Mapping[str, int]) -> dict[str, int]:
+    """The chunk length of every dimension, declared or chosen; it depends on sizes, never on the number of times.
+
+    Chosen: at least ``LEAST_STEPS`` times, more for small planes, then the longest dimensions are halved until a chunk
+    of the widest variable has about ``CHUNK_BYTES``.
+    Raises: DataError for a declared dimension that the grid has not.
+    """
+    time = layout.time.dim if layout.time else None
+    names = [*([time] if time else []), *layout.dimensions]
+    unknown = [d for d in declared if d not in names]
+    if unknown:
+        raise DataError(
+            [f"layout.chunks: there is no dimension {d!r} (dimensions: {', '.join(names)})" for d in unknown],
+            advice="name dimensions as the published grid has them, after rename.",
+        )
+    sizes = layout.dimensions
+    lengths = {d: min(declared.get(d, size), size) for d, size in sizes.items()}
+    widest = _widest(layout)
+    if widest is None:
+        return {**lengths, **({time: declared.get(time, MOST_STEPS)} if time else {})}
+    dims, cell = widest
+    steps = 1
+    if time:
+        plane = cell * _product(sizes[d] for d in dims if d != time)
+        chosen = max(LEAST_STEPS, min(MOST_STEPS, CHUNK_BYTES // plane))
+        steps = declared.get(time, max(1, min(chosen, BLOCK_BYTES // plane)))
+        lengths[time] = steps
+    free = [d for d in dims if d != time and d not in declared]
+    while free and cell * _product(lengths[d] for d in dims) > 1.5 * CHUNK_BYTES:
+        longest = max(free, key=lambda d: lengths[d])
+        if lengths[longest] == 1:
+            break
+        lengths[longest] = -(-lengths[longest] // 2)
+    return {d: lengths[d] for d in names}
+
+
+def _widest(layout: GridLayout) -> tuple[tuple[str, ...], int] | None:
+    """Dimensions and bytes a cell of the data variable with the largest plane."""
+    import numpy as np
+
+    time = layout.time.dim if layout.time else None
+
+    def plane(variable: Variable) -> int:
+        cells = _product(layout.dimensions[d] for d in variable.dims if d != time)
+        return cells * np.dtype(variable.dtype).itemsize
+
+    data = [v for name, v in layout.variables.items() if v.role == "data" and (not time or layout.varies(name))]
+    if not data:
+        return None
+    # The widest by plane, and by name where planes are equal, so that the order of files plays no part.
+    found = max(data, key=lambda v: (plane(v), v.dims))
+    return found.dims, np.dtype(found.dtype).itemsize
+
+
+def _product(numbers: Iterable[Any]) -> int:
+    total = 1
+    for number in numbers:
+        total *= number
+    return total

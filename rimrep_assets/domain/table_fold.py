@@ -1,0 +1,204 @@
+"""The fold: a base version, minus files, plus staged parts, as one GeoParquet file and its provenance.
+
+Here belongs which rows make a version, in what columns and order, so that the result is that of a clean rebuild,
+byte for byte. Not here: converting source files (``tabular``) or describing the result (``table_facts``).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_rows import BATCH_ROWS, in_order
+from rimrep_assets.domain.table_source import geometry_column
+from rimrep_assets.domain.table_types import arrow_type
+from rimrep_assets.domain.table_version import (
+    FILE,
+    ROW,
+    TableVersion,
+    TableWriter,
+    contents_of,
+    part_contents,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rimrep_assets.domain.table_version import FileContents
+
+__all__ = ["TableVersion", "fold_table"]
+
+
+def fold_table(
+    *,
+    base: TableVersion | None,
+    without: Collection[str],
+    staged: Mapping[str, Path],
+    out: Path,
+    dataset: Dataset,
+) -> int:
+    """Write ``out/data.parquet`` and ``out/rows.parquet``; return the number of rows.
+
+    Rows: those of ``base`` except of the source files ``without`` and of those staged again, plus the parts
+    ``staged`` (source file to part). Order: ``layout.sort_by``, nulls last, then source file and row. Columns:
+    those of the files in the order of their names, each where it is first met; then geometry, bbox and fid.
+    Memory: about 1 GB at any number of rows.
+    Raises: DataError where files disagree on a column's type or on the CRS, where an own ``fid`` is not a key,
+    and where no file is left.
+    """
+    kept = _kept(base, {*without, *staged})
+    files = {**kept, **{name: part_contents(part) for name, part in staged.items()}}
+    files = {name: files[name] for name in sorted(files)}
+    if not files:
+        raise DataError("no source file is left: a table without files cannot be published")
+    _refuse_same_fid_prefix(files)
+    columns = _united(files, dataset)
+    out.mkdir(parents=True, exist_ok=True)
+    import pyarrow as pa
+
+    stream = pa.schema(
+        [*((name, arrow_type(kind)) for name, kind in columns.items()), (FILE, pa.int32()), (ROW, pa.int64())]
+    )
+    numbers = {name: number for number, name in enumerate(files)}
+    rows = _rows(base, kept, staged, columns, numbers, stream)
+    keys = [*dataset.layout.sort_by, FILE, ROW]
+    with TableWriter(out, columns, files, dataset) as writer:
+        writer.write(in_order(rows, stream, keys, spill=str(out)))
+    if "fid" in columns:
+        _refuse_broken_key(out / "data.parquet", columns["fid"], str(out))
+    return writer.rows
+
+
+def _kept(base: TableVersion | None, gone: Collection[str]) -> dict[str, FileContents]:
+    contents = contents_of(base) if base else {}
+    return {name: about for name, about in contents.items() if name not in gone}
+
+
+def _refuse_same_fid_prefix(files: Collection[str]) -> None:
+    prefixes: dict[int, list[str]] = {}
+    for name in files:
+        prefixes.setdefault(zlib.crc32(name.encode()), []).append(name)
+    alike = [names for names in prefixes.values() if len(names) > 1]
+    if alike:
+        raise DataError([f"files {', '.join(n)} have the same CRC-32: their rows need other names" for n in alike])
+
+
+def _united(files: Mapping[str, FileContents], dataset: Dataset) -> dict[str, str]:
+    """Column to type over all files: nulls give way to any type, integer to number; the geometry is last."""
+    seen: dict[str, dict[str, list[str]]] = {}
+    for file, about in files.items():
+        for column, kind in about.columns.items():
+            seen.setdefault(column, {}).setdefault(kind, []).append(file)
+    problems, united = [], {}
+    for column, kinds in seen.items():
+        told = set(kinds) - {"null"}
+        if told == {"integer", "number"}:
+            told = {"number"}
+        if len(told) > 1:
+            among = "; ".join(f"{kind} in {_some(kinds[kind])}" for kind in sorted(told))
+            problems.append(f"column {column!r} has more than one type: {among}")
+        united[column] = told.pop() if told else "string"
+    systems: dict[str, list[str]] = {}
+    for file, about in files.items():
+        systems.setdefault(about.crs_name, []).append(file)
+    if len(systems) > 1:
+        among = "; ".join(f"{name} in {_some(named)}" for name, named in sorted(systems.items()))
+        problems.append(f"the files have more than one CRS: {among}")
+    if problems:
+        raise DataError(problems)
+    geometry = geometry_column(dataset)
+    if geometry in united:
+        united[geometry] = united.pop(geometry)
+    return united
+
+
+def _some(files: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(files) - most} more files" if len(files) > most else ""
+    return ", ".join(files[:most]) + more
+
+
+def _rows(
+    base: TableVersion | None,
+    kept: Collection[str],
+    staged: Mapping[str, Path],
+    columns: Mapping[str, str],
+    numbers: Mapping[str, int],
+    schema: pa.Schema,
+) -> Iterator[pa.RecordBatch]:
+    """All rows in any order, in the united columns, with the number of their file and their row in it."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    if base and kept:
+        yield from _base_rows(base, kept, columns, numbers, schema)
+    for name, part in staged.items():
+        row = 0
+        with pq.ParquetFile(part) as parquet:
+            for batch in parquet.iter_batches(BATCH_ROWS):
+                files = np.full(len(batch), numbers[name], np.int32)
+                row_numbers = np.arange(row, row + len(batch), dtype=np.int64)
+                yield _as_united(batch, files, row_numbers, schema, name)
+                row += len(batch)
+
+
+def _base_rows(
+    base: TableVersion,
+    kept: Collection[str],
+    columns: Mapping[str, str],
+    numbers: Mapping[str, int],
+    schema: pa.Schema,
+) -> Iterator[pa.RecordBatch]:
+    import numpy as np
+    import pyarrow as pa
+
+    names = list(contents_of(base))
+    renumbered = np.array([numbers[name] if name in kept else -1 for name in names], np.int32)
+    for batch, files, rows in base.batches(columns):
+        now = renumbered[files]
+        stays = now >= 0
+        if stays.any():
+            left = batch.filter(pa.array(stays))
+            yield _as_united(left, now[stays], rows[stays], schema, "the base version")
+
+
+def _as_united(batch: pa.RecordBatch, files: object, rows: object, schema: pa.Schema, where: str) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns, problems = [], []
+    for field in list(schema)[:-2]:
+        if field.name not in batch.schema.names:
+            columns.append(pa.nulls(len(batch), field.type))
+            continue
+        try:
+            columns.append(batch.column(field.name).cast(field.type))
+        except pa.ArrowInvalid as error:
+            problems.append(f"{where}: column {field.name!r} is not the same number as {field.type}: {error}")
+    if problems:
+        raise DataError(problems)
+    return pa.record_batch([*columns, pa.array(files, pa.int32()), pa.array(rows, pa.int64())], schema=schema)
+
+
+def _refuse_broken_key(data: Path, kind: str, spill: str) -> None:
+    """The data's own ``fid`` names every row, once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("fid", arrow_type(kind))])
+    problems: dict[str, None] = {}
+    last = object()
+    with pq.ParquetFile(data) as parquet:
+        batches = (pa.record_batch(b.columns, schema=schema) for b in parquet.iter_batches(columns=["fid"]))
+        for batch in in_order(batches, schema, ["fid"], spill):
+            for value in batch.column(0).to_pylist():
+                if value is None:
+                    problems["the data's own fid is null in some rows"] = None
+                elif value == last:
+                    problems[f"the data's own fid {value!r} stands in more than one row"] = None
+                last = value
+    if problems:
+        told = list(problems)
+        raise DataError(told[:5] + ([f"and {len(told) - 5} more like these"] if len(told) > 5 else []))

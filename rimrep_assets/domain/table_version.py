@@ -1,0 +1,234 @@
+"""One version of a table: ``data.parquet`` and its provenance ``rows.parquet``, read and written together.
+
+Here belongs how rows and their provenance lie in files. Not here: which rows they are (``table_fold``).
+Source: https://geoparquet.org/releases/v1.1.0/
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_geometry import (
+    EDGES,
+    bbox_column,
+    bounds_of,
+    crs84,
+    crs_code,
+    geo_metadata,
+)
+from rimrep_assets.domain.table_rows import BATCH_ROWS, row_groups
+from rimrep_assets.domain.table_source import geometry_column
+from rimrep_assets.domain.table_types import arrow_type
+from rimrep_assets.domain.tabular import PART_KEY
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+# Names that no column can have by accident: they stand beside the data's own columns while rows are ordered.
+FILE = "\x00file"
+ROW = "\x00row"
+FILES_KEY = b"files"
+CONTENTS_KEY = b"contents"
+
+
+@dataclass(frozen=True)
+class FileContents:
+    """What a source file gave: ``columns`` by name with their Table Schema type, and its CRS as PROJJSON."""
+
+    columns: dict[str, str]
+    crs: dict[str, Any] | None
+
+    @property
+    def crs_name(self) -> str:
+        return crs_code(self.crs)
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """``data``: the published rows; ``rows``: per row, in the same order, ``file`` (index into the names in the
+    metadata under ``files``) and ``row`` (its number in that file, from 0)."""
+
+    data: Path
+    rows: Path
+
+    def batches(
+        self, columns: Collection[str] | None = None
+    ) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+        """The rows in their order with the index of their file and their row in it; all ``columns`` by default.
+
+        Raises: DataError where the two files do not have the same number of rows.
+        """
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.data) as data, pq.ParquetFile(self.rows) as rows:
+            lengths = [
+                [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+                for file in (data, rows)
+            ]
+            if lengths[0] != lengths[1]:
+                raise DataError(
+                    f"{self.rows.name} is not of this data: it has {sum(lengths[1])} rows in {len(lengths[1])} "
+                    f"groups, the data {sum(lengths[0])} in {len(lengths[0])}"
+                )
+            wanted = [name for name in data.schema_arrow.names if columns is None or name in columns]
+            for group in range(data.num_row_groups):
+                origin = rows.read_row_group(group)
+                files, numbers = np.asarray(origin.column(0)), np.asarray(origin.column(1))
+                start = 0
+                for batch in data.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
+                    part = slice(start, start + len(batch))
+                    yield batch.select(wanted), files[part], numbers[part]
+                    start += len(batch)
+
+
+def contents_of(version: TableVersion) -> dict[str, FileContents]:
+    """The source files of a version, in the order of their index, and what each gave."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(version.rows).metadata
+    files = json.loads(metadata[FILES_KEY])
+    told = json.loads(metadata[CONTENTS_KEY])
+    kinds = told["columns"]
+    return {
+        name: FileContents(dict(kinds[kind]), told["crs"]) for name, kind in zip(files, told["file"], strict=True)
+    }
+
+
+def part_contents(part: Path) -> FileContents:
+    """What a staged part says of its file."""
+    import pyarrow.parquet as pq
+
+    told = json.loads(pq.read_metadata(part).metadata[PART_KEY])
+    return FileContents(told["columns"], told["crs"])
+
+
+class TableWriter:
+    """Writes both files of a version row group by row group; ``rows`` counts."""
+
+    def __init__(
+        self, out: Path, columns: Mapping[str, str], files: Mapping[str, FileContents], dataset: Dataset
+    ) -> None:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.rows = 0
+        self._group_rows = dataset.layout.row_group_rows
+        geometry = geometry_column(dataset)
+        self._geometry = geometry if geometry in columns else None
+        self._crs = next(iter(files.values())).crs or (crs84() if self._geometry else None)
+        self._types: set[str] = set()
+        self._bounds = np.full(4, np.nan)
+        self._prefixes = pa.array([f"{zlib.crc32(name.encode()):08x}" for name in files])
+        self._made_fid = "fid" not in columns
+        kinds = dict(columns)
+        if self._geometry:
+            kinds["bbox"] = "object"
+        if self._made_fid:
+            kinds["fid"] = "string"
+        self._schema = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
+        # Metadata of the Arrow schema would hide from Arrow's readers what is added to the file when it ends.
+        self._about = {"pandas": json.dumps(_pandas_metadata(kinds))}
+        origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
+        # Dictionaries do not help columns in which no two values are alike.
+        coded = [name for name, kind in kinds.items() if kind == "string" and name != "fid"]
+        self._data = pq.ParquetWriter(
+            out / "data.parquet", self._schema, compression="zstd", use_dictionary=coded or False
+        )
+        self._origin = pq.ParquetWriter(out / "rows.parquet", origin, compression="zstd", use_dictionary=["file"])
+        self._origin_schema = origin
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._geometry and self._crs is not None and error is None:
+            known = [float(edge) for edge in self._bounds]
+            bbox = None if any(edge != edge for edge in known) else known
+            geo = geo_metadata(self._geometry, self._crs, self._types, bbox)
+            self._about["geo"] = json.dumps(geo)
+        self._data.add_key_value_metadata(self._about)
+        self._data.close()
+        self._origin.close()
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> None:
+        """Write rows that carry ``FILE`` and ``ROW``, in their order, adding bbox and fid."""
+        import pyarrow as pa
+
+        for group in row_groups(batches, self._group_rows, self._geometry):
+            columns = {name: group.column(name) for name in group.schema.names}
+            files, rows = columns.pop(FILE), columns.pop(ROW)
+            if self._geometry:
+                columns["bbox"] = pa.chunked_array(
+                    [self._cover(chunk) for chunk in columns[self._geometry].chunks]
+                )
+            if self._made_fid:
+                columns["fid"] = self._keys(files, rows)
+            ordered = [columns[name] for name in self._schema.names]
+            self._data.write_table(pa.table(ordered, schema=self._schema), row_group_size=len(group))
+            origin = pa.table([files, rows], schema=self._origin_schema)
+            self._origin.write_table(origin, row_group_size=len(group))
+            self.rows += len(group)
+
+    def _keys(self, files: pa.ChunkedArray, rows: pa.ChunkedArray) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return pc.binary_join_element_wise(self._prefixes.take(files), rows.cast(pa.string()), "-")
+
+    def _cover(self, geometries: pa.Array) -> pa.Array:
+        import numpy as np
+
+        bounds, types = bounds_of(geometries)
+        self._types |= types
+        known = bounds[~np.isnan(bounds).any(axis=1)]
+        if len(known):
+            low, high = known[:, :2].min(axis=0), known[:, 2:].max(axis=0)
+            self._bounds[:2] = np.fmin(self._bounds[:2], low)
+            self._bounds[2:] = np.fmax(self._bounds[2:], high)
+        return bbox_column(bounds)
+
+
+def _provenance(files: Mapping[str, FileContents]) -> dict[bytes, bytes]:
+    # Thousands of files share a few sets of columns: each set is written once.
+    kinds: list[list[list[str]]] = []
+    per_file = []
+    for about in files.values():
+        kind = [list(pair) for pair in about.columns.items()]
+        if kind not in kinds:
+            kinds.append(kind)
+        per_file.append(kinds.index(kind))
+    told = {"columns": kinds, "file": per_file, "crs": next(iter(files.values())).crs}
+    return {FILES_KEY: json.dumps(list(files)).encode(), CONTENTS_KEY: json.dumps(told).encode()}
+
+
+def _pandas_metadata(columns: Mapping[str, str]) -> dict[str, Any]:
+    """Types in which pandas keeps a null: else it makes floats of whole numbers, which lose ids above 2^53."""
+    nullable = {"integer": ("int64", "Int64"), "boolean": ("bool", "boolean")}
+    told = [
+        {
+            "name": name,
+            "field_name": name,
+            "pandas_type": nullable[kind][0],
+            "numpy_type": nullable[kind][1],
+            "metadata": None,
+        }
+        for name, kind in columns.items()
+        if kind in nullable
+    ]
+    return {"index_columns": [], "column_indexes": [], "columns": told, "pandas_version": "2.2.0"}
+
+
+__all__ = ["EDGES", "FileContents", "TableVersion", "TableWriter", "contents_of", "part_contents"]

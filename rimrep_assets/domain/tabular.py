@@ -1,0 +1,243 @@
+"""One source file of a table converted into one Parquet part.
+
+Here belongs settling the types of its columns and writing its rows in their order. Not here: the form of source
+files (``table_csv``, ``table_vector``), uniting parts into a version (``table_fold``), or judging the schema
+(``table_schema``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_geometry import bounds_of, is_geographic, outside_the_globe, points_from
+from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
+from rimrep_assets.domain.table_times import TimeProblem
+from rimrep_assets.domain.table_types import (
+    MOST_MISFITS,
+    ColumnType,
+    ColumnWatch,
+    arrow_type,
+    as_type,
+    declared_type,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_KEY = b"rimrep"
+"""key of a part's metadata: its file, the types of its columns by name, its CRS"""
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, and up to five cells of every
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0."""
+
+    rows: int
+    crs: dict[str, Any] | None
+    misfits: dict[str, tuple[str, ...]]
+
+
+class _Misfit(Exception):
+    """A cell is not of its column's type: the types must be settled by looking at all cells."""
+
+
+def stage_table(
+    source: Path, name: str, dataset: Dataset, schema: Mapping[str, Any] | None, out: Path
+) -> StagedTable:
+    """Convert the file ``name`` at ``source`` into the Parquet part ``out``: its rows in their order, the final
+    columns in their final types, and the geometry (WKB; points where it is made from x and y).
+
+    ``schema``: the curated Table Schema; columns that it lacks get the strictest type that all their cells are of.
+    A column that is not of its declared type gets the type that it shows; comparing schemas is the gate's job.
+    Memory: a few blocks of 8 MiB. Raises: DataError with everything that is wrong with the file.
+    """
+    table = open_source(source, name, dataset)
+    declared = declared_types(table, dataset, schema)
+    unknown = {column for column in table.names if column not in declared}
+    types, misfits = _settle(table, dataset, {}, unknown)
+    types = {**declared, **types}
+    try:
+        rows = _write(table, dataset, types, out)
+    except _Misfit:
+        types, told = _settle(table, dataset, declared, set(table.names))
+        misfits = {**misfits, **told}
+        rows = _write(table, dataset, types, out)
+    return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits)
+
+
+def declared_types(
+    table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None
+) -> dict[str, ColumnType]:
+    """The types that the catalog declares for columns of ``table``; the geometry is always one."""
+    fields = {field["name"]: field for field in (schema or {}).get("fields", [])}
+    found = {}
+    for column in table.names:
+        if column == dataset.coordinates.geometry:
+            found[column] = ColumnType("geometry")
+        elif column in fields and (known := declared_type(fields[column], table.timezone)):
+            found[column] = known
+    return found
+
+
+def typed_blocks(
+    table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
+) -> Iterator[pa.RecordBatch]:
+    """The file's rows in their order and ``types``, with the geometry last.
+
+    Raises: DataError for times that name no instant and places outside the globe (with rows, from 0).
+    """
+    import pyarrow as pa
+
+    geometry = geometry_column(dataset)
+    geographic = is_geographic(table.crs)
+    row = 0
+    for block in table.blocks():
+        columns, problems = _converted(block, table, types, row)
+        if makes_points(dataset) and not problems:
+            assert geometry and dataset.coordinates.x and dataset.coordinates.y
+            columns[geometry] = points_from(columns[dataset.coordinates.x], columns[dataset.coordinates.y])
+        elif geometry in columns:
+            columns[geometry] = columns.pop(geometry)
+        if geometry in columns and geographic:
+            problems += _misplaced(columns[geometry], table.file, dataset, row)
+        if problems:
+            raise DataError(problems)
+        yield pa.record_batch(list(columns.values()), names=list(columns))
+        row += len(block)
+
+
+def _converted(
+    block: pa.RecordBatch, table: SourceTable, types: Mapping[str, ColumnType], row: int
+) -> tuple[dict[str, pa.Array], list[str]]:
+    columns, problems = {}, []
+    for column, cells in zip(block.schema.names, block.columns, strict=True):
+        try:
+            converted = as_type(cells, types[column])
+        except TimeProblem as problem:
+            problems.append(_told(problem, column, cells, table, row))
+            continue
+        if converted is None:
+            raise _Misfit(column)
+        columns[column] = converted
+    return columns, problems
+
+
+def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable, row: int) -> str:
+    shown = ", ".join(f"row {row + p}: {cells[p].as_py()!r}" for p in problem.positions[:MOST_MISFITS])
+    more = len(problem.positions) - MOST_MISFITS
+    what = f"{table.file}: column {column!r} {problem.reason}: {shown}" + (f" and {more} more" if more > 0 else "")
+    if table.timezone is None:
+        what += "; declare read_csv.timezone (for a layer: declare the column as string)"
+    return what
+
+
+def _misplaced(geometries: pa.Array, file: str, dataset: Dataset, row: int) -> list[str]:
+    try:
+        bounds, _ = bounds_of(geometries)
+    except ValueError as error:
+        return [f"{file}: rows {row} to {row + len(geometries) - 1} hold {error}"]
+    outside = outside_the_globe(bounds)
+    where = f"{dataset.coordinates.x}, {dataset.coordinates.y}" if makes_points(dataset) else "the geometry"
+    problems = [
+        f"{file}: row {row + p}: {where} spans x {bounds[p, 0]:g} to {bounds[p, 2]:g}, "
+        f"y {bounds[p, 1]:g} to {bounds[p, 3]:g} (degrees); expected x in -180..360 and y in -90..90"
+        for p in outside[:MOST_MISFITS]
+    ]
+    if len(outside) > MOST_MISFITS:
+        problems.append(f"{file}: and {len(outside) - MOST_MISFITS} more rows nearby outside the globe")
+    return problems
+
+
+def _settle(
+    table: SourceTable, dataset: Dataset, declared: Mapping[str, ColumnType], columns: set[str]
+) -> tuple[dict[str, ColumnType], dict[str, tuple[str, ...]]]:
+    """The types of ``columns`` from all their cells, and examples of cells that are not of the declared one."""
+    if not columns:
+        return {}, {}
+    watches = {
+        column: ColumnWatch(declared.get(column), table.timezone) for column in table.names if column in columns
+    }
+    row = 0
+    for block in table.blocks():
+        for column, watch in watches.items():
+            watch.see(block.column(column), row)
+        row += len(block)
+    types = {column: watch.type for column, watch in watches.items()}
+    if table.texts:
+        types = {column: _layer_type(table, column, seen, declared) for column, seen in types.items()}
+    misfits = {column: tuple(watch.misfits) for column, watch in watches.items() if watch.misfits}
+    return types, misfits
+
+
+def _layer_type(
+    table: SourceTable, column: str, seen: ColumnType, declared: Mapping[str, ColumnType]
+) -> ColumnType:
+    """A layer says itself what is text. Times without a zone stay text: nothing says where their clock hangs."""
+    if seen == declared.get(column) or column not in table.texts:
+        return seen
+    is_time = column in table.times and seen.type in ("datetime", "null")
+    return ColumnType("datetime" if is_time else "string")
+
+
+def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType], out: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _check_coordinates(table, dataset, types)
+    geometry = geometry_column(dataset)
+    ordered = {column: types[column].type for column in table.names if column != geometry}
+    if geometry:
+        ordered[geometry] = "geometry"
+    told = {"file": table.file, "columns": ordered, "crs": table.crs}
+    schema = pa.schema(
+        [(column, arrow_type(name)) for column, name in ordered.items()],
+        metadata={PART_KEY: json.dumps(told).encode()},
+    )
+    rows = 0
+    try:
+        with pq.ParquetWriter(out, schema, compression="lz4", use_dictionary=False) as writer:
+            for block in typed_blocks(table, dataset, types):
+                writer.write_batch(block.replace_schema_metadata(schema.metadata))
+                rows += len(block)
+        if rows == 0:
+            raise DataError(f"{table.file}: no rows below the header")
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+    return rows
+
+
+def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> None:
+    """Coordinates that are no numbers, or no times, cannot be mended by comparing schemas later."""
+    wanted = {"x": ("integer", "number"), "y": ("integer", "number"), "t": ("date", "datetime")}
+    problems = []
+    for part, column in dataset.coordinates.named().items():
+        if part not in wanted or types[column].type in (*wanted[part], "null"):
+            continue
+        bad = ColumnWatch(
+            ColumnType("number") if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None
+        )
+        row = 0
+        for block in table.blocks():
+            bad.see(block.column(column), row)
+            row += len(block)
+        shown = f": {', '.join(bad.misfits)}" if bad.misfits else ""
+        if part == "t" and not bad.misfits:
+            advice = "its times carry no zone: declare read_csv.timezone"
+        elif part == "t":
+            advice = "times are ISO 8601, or have a format in tableschema.json"
+        else:
+            advice = "declare words for a missing value in read_csv.na"
+        problems.append(
+            f"{table.file}: coordinates.{part}, column {column!r}, holds {types[column].type}, not "
+            f"{' or '.join(wanted[part])}{shown}; {advice}"
+        )
+    if problems:
+        raise DataError(problems)
