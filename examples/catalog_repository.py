@@ -74,9 +74,7 @@ def _write_tree(repository: Path, content: dict[str, bytes]) -> str:
     return _git(repository, "mktree", data=("\n".join(lines) + "\n").encode())
 
 
-def _git(
-    repository: Path, *arguments: str, data: bytes = b"", environment: dict[str, str] | None = None
-) -> str:
+def _git(repository: Path, *arguments: str, data: bytes = b"", environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(
         # Settings of the user must not change what is written.
         ["git", "-c", "core.autocrlf=false", "-c", "commit.gpgsign=false", "--git-dir=.", *arguments],

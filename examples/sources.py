@@ -86,8 +86,9 @@ def _logger_rows(
     rows = []
     for time, celsius, chance in zip(times, value, fate, strict=True):
         counts[deployment] += 1
-        flag = 4 if chance > 0.998 else 2 if chance > 0.98 else 1
-        measured = f"{celsius + (6 if flag == 4 else 0):.4f}" if chance > 0.001 else "no data"
+        absent = chance < 0.001
+        flag = 4 if absent or chance > 0.998 else 2 if chance > 0.98 else 1
+        measured = "no data" if absent else f"{celsius + (6 if flag == 4 else 0):.4f}"
         checked = measured if flag < 4 else "no data"
         count = counts[deployment]
         rows.append(_logger_row(logger, [f"{time:%Y-%m-%d %H:%M:%S}", measured, checked, flag], count))

@@ -122,7 +122,8 @@ def test_the_catalog_is_made_once_and_always_the_same(tmp_path, catalog):
 def test_a_catalog_with_a_history_of_its_own_keeps_it(tmp_path):
     make_catalog(tmp_path / "a.git")
     git = ["git", "--git-dir", str(tmp_path / "a.git"), "-c", "user.name=x", "-c", "user.email=x@example.org"]
-    commit = subprocess.check_output([*git, "commit-tree", "main^{tree}", "-p", "main", "-m", "more"], text=True).strip()
+    made = subprocess.check_output([*git, "commit-tree", "main^{tree}", "-p", "main", "-m", "more"])
+    commit = made.decode().strip()
     subprocess.run([*git, "update-ref", "refs/heads/main", commit], check=True)
     assert make_catalog(tmp_path / "a.git") == commit
 

@@ -90,8 +90,10 @@ def curated(dataset: str, **more: Any) -> dict[str, Any]:
         "licenses": [
             {"name": "CC-BY-4.0", "title": "Creative Commons", "path": "https://creativecommons.org/licenses/by/4.0/"}
         ],
-        "contributors": [{"title": "AIMS", "role": "publisher", "path": "https://www.aims.gov.au"}],
-        "themes": [],
+        "contributors": [{"title": "AIMS", "roles": ["producer", "licensor"], "path": "https://www.aims.gov.au"}],
+        "themes": [
+            {"scheme": "https://example.org/topics", "concepts": [{"id": "oceans", "title": "Oceans"}]},
+        ],
         "sources": [],
         "citation": "Nobody (2026) Nothing.",
         **more,

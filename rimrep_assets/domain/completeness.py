@@ -48,9 +48,7 @@ def missing_times(facts: Facts, dataset: Dataset, now: datetime) -> list[str]:
 def undone(dataset: Dataset, package: Mapping[str, Any]) -> list[str]:
     """What the programme's definition of done asks for and the dataset has not; empty when it is finished."""
     contributors = package.get("contributors", [])
-    roles = {
-        role for c in contributors for role in [*c.get("roles", []), *([c["role"]] if "role" in c else [])]
-    }
+    roles = {role for c in contributors for role in [*c.get("roles", []), *([c["role"]] if "role" in c else [])]}
     licences = package.get("licenses", [])
     update = dataset.update
     asked = (

@@ -124,9 +124,7 @@ def curated_extents(curated: Mapping[str, Any]) -> tuple[list[float] | None, lis
     return (list(bbox) if bbox else None), (span if len(span) == 2 else None)
 
 
-def validate(
-    package: Mapping[str, Any], profile: Mapping[str, Any], *, dataset: str | None = None
-) -> list[str]:
+def validate(package: Mapping[str, Any], profile: Mapping[str, Any], *, dataset: str | None = None) -> list[str]:
     """Everything that is wrong with a curated or complete datapackage, in words; empty when nothing is.
 
     ``profile``: a JSON schema. Besides: the name is the ``dataset``'s id, west and east, south and north and start
@@ -181,9 +179,7 @@ def _resource(dataset: Dataset, edition: Edition, addresses: Addresses) -> dict[
         # No `bytes` here: frictionless cannot count a Parquet file's and would call every package invalid.
         return {
             "name": "data",
-            "path": "data.parquet"
-            if beside
-            else _reach(addresses.data, f"../{edition.data_version}/data.parquet"),
+            "path": "data.parquet" if beside else _reach(addresses.data, f"../{edition.data_version}/data.parquet"),
             "format": "parquet",
             "mediatype": PARQUET,
             "schema": "tableschema.json",

@@ -95,9 +95,7 @@ def span_problems(temporal: Mapping[str, Any]) -> list[str]:
     for key in ("start_datetime", "end_datetime"):
         found = moment(temporal.get(key))
         if found is None:
-            problems.append(
-                f"{key} {temporal.get(key)!r} is not a UTC date and time like 2020-01-31T00:00:00Z"
-            )
+            problems.append(f"{key} {temporal.get(key)!r} is not a UTC date and time like 2020-01-31T00:00:00Z")
         else:
             moments.append(found)
     if len(moments) == 2 and moments[0] > moments[1]:

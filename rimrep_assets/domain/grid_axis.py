@@ -22,12 +22,10 @@ class Slot(NamedTuple):
 
     time: int
     digest: str | None
-    index: int
+    position: int
 
 
-def assign_axis(
-    files: Iterable[FileGrid], cadence: str | None, calendar: str = STANDARD
-) -> tuple[Slot, ...]:
+def assign_axis(files: Iterable[FileGrid], cadence: str | None, calendar: str = STANDARD) -> tuple[Slot, ...]:
     """Every time of the axis with the file that covers it, in order of time.
 
     Without ``cadence`` the axis is the sorted union of the files' times. With it, every step from the first to the
@@ -78,9 +76,7 @@ def _off_cadence(
 
 def _regular(slots: Sequence[Slot], step: int) -> tuple[Slot, ...]:
     held = {slot.time: slot for slot in slots}
-    return tuple(
-        held.get(time, Slot(time, None, -1)) for time in range(slots[0].time, slots[-1].time + step, step)
-    )
+    return tuple(held.get(time, Slot(time, None, -1)) for time in range(slots[0].time, slots[-1].time + step, step))
 
 
 def block_slots(axis: Sequence[Slot], block: int, chunk: int) -> Sequence[Slot]:
@@ -122,8 +118,7 @@ def stale_static(base: GridState | None, state: GridState) -> list[str]:
     return [
         name
         for name, digest in fixed.items()
-        if digest != base.united.variables[name].sha256
-        or _source_of(base, name) != _source_of(state, name)
+        if digest != base.united.variables[name].sha256 or _source_of(base, name) != _source_of(state, name)
     ]
 
 

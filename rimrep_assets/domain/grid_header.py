@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +88,7 @@ class _Reading:
         variables, values = self._hashed(variables, time)
         layout = GridLayout(dimensions=sizes, variables=variables, time=time)
         attributes = self._attributes(published)
-        grid = FileGrid(
-            name=self.name, digest=self.digest, layout=layout.digest, times=times, attributes=attributes
-        )
+        grid = FileGrid(name=self.name, digest=self.digest, layout=layout.digest, times=times, attributes=attributes)
         return GridHeader(file=grid, layout=layout, values=values)
 
     def _renamed(self, name: str) -> str:
@@ -98,9 +97,7 @@ class _Reading:
     def _names_exist(self, step: ReadNetcdf) -> None:
         known = list(self.file.variables)
         for key, names in (("read_netcdf.variables", step.variables or ()), ("read_netcdf.drop", step.drop)):
-            self.problems += [
-                f"{key}: there is no variable {n!r}{_near(n, known)}" for n in names if n not in known
-            ]
+            self.problems += [f"{key}: there is no variable {n!r}{_near(n, known)}" for n in names if n not in known]
         both = [*known, *self.file.dimensions]
         self.problems += [
             f"rename: there is no variable or dimension {n!r}{_near(n, both)}"
@@ -147,9 +144,7 @@ class _Reading:
         if units is None:
             return None
         words = units.words if units.calendar != STANDARD else ""
-        return GridTime(
-            name=name, dim=self._renamed(variable.dimensions[0]), units=words, calendar=units.calendar
-        )
+        return GridTime(name=name, dim=self._renamed(variable.dimensions[0]), units=words, calendar=units.calendar)
 
     def _time_units(self, variable: Any) -> TimeUnits | None:
         units = getattr(variable, "units", None)
@@ -208,9 +203,7 @@ class _Reading:
             )
         return found
 
-    def _bounds_units(
-        self, source: str, time: GridTime | None, published: Mapping[str, str]
-    ) -> dict[str, Any]:
+    def _bounds_units(self, source: str, time: GridTime | None, published: Mapping[str, str]) -> dict[str, Any]:
         """Bounds of time inherit its units (CF 7.1); the published time has others, so they are said here."""
         if time is None:
             return {}
@@ -296,7 +289,7 @@ def decoded_times(values: Any, variable: Any, units: TimeUnits) -> tuple[list[st
     except ValueError as error:
         return [str(error)], ()
     problems = []
-    for position, (before, after) in enumerate(zip(times, times[1:], strict=False), start=1):
+    for position, (before, after) in enumerate(pairwise(times), start=1):
         word = "again" if after == before else "before the one in front of it" if after < before else ""
         if word:
             problems.append(f"position {position} has {iso_time(after, units.calendar)} {word}")

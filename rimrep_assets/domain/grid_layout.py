@@ -145,9 +145,7 @@ class GridHeader(StrictModel):
 
 def stable_json(document: Any) -> bytes:
     """The same bytes for the same value: keys sorted, no spaces."""
-    return json.dumps(
-        document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    ).encode()
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def json_value(value: Any) -> Any:

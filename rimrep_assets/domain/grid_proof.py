@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.grid_axis import Slot, block_slots
+from rimrep_assets.domain.grid_chunks import batches
+from rimrep_assets.domain.grid_encoding import decoded_fill
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import FileGrid, GridHeader, Packing
@@ -28,7 +30,7 @@ from rimrep_assets.domain.grid_values import (
     sha256_of,
     stored_fill,
 )
-from rimrep_assets.domain.grid_write import OpenSource, OpenSources, batches, decoded_fill, runs
+from rimrep_assets.domain.grid_write import OpenSource, OpenSources, runs
 from rimrep_assets.domain.proof import FileProof, capped
 
 if TYPE_CHECKING:
@@ -70,12 +72,8 @@ def prove_grid(
     stats = {block: proof.block(block) for block in wanted}
     proofs = []
     for file in files:
-        positions = [
-            i for b in wanted for i in _positions(state, b) if state.axis[i].digest == file.digest
-        ]
-        sampled, differences = sample_file(
-            open_source(file.name), file, state, positions, dataset, published, seed
-        )
+        positions = [i for b in wanted for i in _positions(state, b) if state.axis[i].digest == file.digest]
+        sampled, differences = sample_file(open_source(file.name), file, state, positions, dataset, published, seed)
         proofs.append(proof.of(file.name, file.digest, sampled, differences))
     proofs.append(proof.of(WHOLE, "", 0, []))
     return proofs, stats
@@ -187,8 +185,8 @@ class _Proof:
             ("missing_value", _missing(expected), attributes.get("missing_value")),
             ("_Unsigned", "true" if expected.unsigned else None, attributes.get("_Unsigned")),
         ):
-            same = source == there or (source is not None and there is not None and source != source != there != there)
-            if not same:
+            both_nan = _is_nan(source) and _is_nan(there)
+            if source != there and not both_nan:
                 self._tell(name, f"{variable}: {key} {_word(there)}, source {_word(source)}")
 
     def describes(self, file: FileGrid) -> None:
@@ -221,7 +219,7 @@ class _Proof:
         for i, slot in enumerate(self.state.axis):
             if slot.digest != file.digest or i >= len(self.times):
                 continue
-            exact = header.file.times[slot.index] if slot.index < len(header.file.times) else None
+            exact = header.file.times[slot.position] if slot.position < len(header.file.times) else None
             if exact is None or abs(exact - self.times[i]) > slack:
                 words = [iso_time(t, time.calendar) if t is not None else "none" for t in (exact, self.times[i])]
                 self._tell(file.name, f"{time.name} [{i}]: source {words[0]}, published {words[1]}")
@@ -243,9 +241,7 @@ class _Proof:
                 values = self._array(name)[...]
                 self._count(file.name, raw.size)
                 if loose:
-                    close = np.isclose(
-                        raw.astype("f8"), values.astype("f8"), rtol=0, atol=tolerance, equal_nan=True
-                    )
+                    close = np.isclose(raw.astype("f8"), values.astype("f8"), rtol=0, atol=tolerance, equal_nan=True)
                     self._cells(file.name, name, None, close, raw, values)
                 else:
                     expected = as_published(raw, of_file, variable)
@@ -286,7 +282,7 @@ class _Proof:
         assert slot.digest is not None and self.state.united.time is not None
         file = self.state.by_digest[slot.digest]
         _, opened = sources.of(slot.digest)
-        times = slice(slot.index, slot.index + stop - first)
+        times = slice(slot.position, slot.position + stop - first)
         variables = self.fresh[slot.digest].layout.variables
         for name, values in there.items():
             of_file = variables.get(name)
@@ -319,9 +315,7 @@ class _Proof:
             self._count(owner, values[i].size)
             self._equal(owner, name, start + i, np.full_like(values[i : i + 1], fill), values[i : i + 1])
 
-    def _equal(
-        self, owner: str, name: str, position: int | None, expected: np.ndarray, values: np.ndarray
-    ) -> None:
+    def _equal(self, owner: str, name: str, position: int | None, expected: np.ndarray, values: np.ndarray) -> None:
         if expected.dtype != values.dtype or expected.shape != values.shape:
             self._tell(
                 owner,
@@ -361,6 +355,10 @@ class _Proof:
             self._tell(owner, f"{name}: {len(wrong) - _TOLD} more cells differ{where}")
 
 
+def _is_nan(value: Any) -> bool:
+    return bool(value != value)
+
+
 def _plain(number: Any) -> Any:
     return None if number is None else number.value
 
@@ -372,5 +370,3 @@ def _missing(packing: Packing) -> Any:
 
 def _word(value: Any) -> str:
     return "none" if value is None else str(value)
-
-

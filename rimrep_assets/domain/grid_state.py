@@ -91,9 +91,7 @@ class GridState(StrictModel):
             known = {GLOBAL, *layout.variables, *([layout.time.name] if layout.time else [])}
             agreed = {name: a for name, a in self.attributes.items() if name in known}
             attributes = {
-                name: both
-                for name in known
-                if (both := {**agreed.get(name, {}), **file.attributes.get(name, {})})
+                name: both for name in known if (both := {**agreed.get(name, {}), **file.attributes.get(name, {})})
             }
             values = {
                 v.sha256: self.values[v.sha256]

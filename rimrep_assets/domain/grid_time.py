@@ -83,7 +83,7 @@ def parse_units(units: str, calendar: str | None) -> TimeUnits:
 
 
 def _reference_us(found: re.Match[str], calendar: str) -> int:
-    import cftime
+    import cftime  # type: ignore[import-untyped]
 
     year = int(found["y"])
     options: dict[str, Any] = {"calendar": calendar}

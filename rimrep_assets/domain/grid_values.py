@@ -53,12 +53,10 @@ def native(values: Any) -> np.ndarray:
 def read_raw(
     file: netCDF4.Dataset, variable: Variable, time_dim: str | None = None, times: slice | None = None
 ) -> np.ndarray:
-    """Stored values of ``variable`` in the order of its published ``dims``; of the time dimension, those in ``times``."""
+    """Stored values of ``variable`` in the order of its published ``dims``; of ``time_dim`` those in ``times``."""
     import numpy as np
 
-    index = tuple(
-        times if dim == time_dim and times is not None else slice(None) for dim in variable.source_dims
-    )
+    index = tuple(times if dim == time_dim and times is not None else slice(None) for dim in variable.source_dims)
     array = native(file.variables[variable.source][index if index else ...])
     if variable.source_dims != variable.dims:
         array = np.ascontiguousarray(array.transpose([variable.source_dims.index(d) for d in variable.dims]))

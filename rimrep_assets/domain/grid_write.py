@@ -8,8 +8,6 @@ Every array has its time dimension first, whatever the source's order, and the o
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.grid_axis import Slot, block_slots, stale_static
-from rimrep_assets.domain.grid_layout import GLOBAL, Packing, Variable
+from rimrep_assets.domain.grid_chunks import AXIS_CHUNK, batches, chunks_of, shape_of
+from rimrep_assets.domain.grid_encoding import encoded_packing
+from rimrep_assets.domain.grid_layout import GLOBAL, Variable
 from rimrep_assets.domain.grid_state import GridState
-from rimrep_assets.domain.grid_time import STANDARD, encode_times
+from rimrep_assets.domain.grid_time import encode_times
 from rimrep_assets.domain.grid_values import as_published, open_raw, read_raw, stored_fill
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 OpenSource = Callable[[str], Path]
 """the local path of a source file, by its name"""
 
-AXIS_CHUNK = 8192
-"""least chunk of a time axis: one chunk for each step would cost one request each"""
-HELD_BYTES = 256_000_000
-"""so many bytes of blocks are held at a time; a single variable's block may be larger"""
 OPEN_FILES = 128
 
 _SPATIAL = {
@@ -70,34 +66,6 @@ def write_grid(
                 start = block * state.chunk
                 arrays[name][start : start + values.shape[0]] = values
     _describe(group, state, dataset)
-
-
-def varying(state: GridState) -> list[str]:
-    """The variables that have the time dimension; of a grid without time none."""
-    return [name for name in state.united.variables if state.united.varies(name)]
-
-
-def shape_of(state: GridState, name: str) -> tuple[int, ...]:
-    """The published shape of a variable."""
-    sizes = dict(state.united.dimensions)
-    if state.united.time:
-        sizes[state.united.time.dim] = len(state.axis)
-    return tuple(sizes[d] for d in state.united.variables[name].dims)
-
-
-def chunks_of(state: GridState, name: str) -> tuple[int, ...]:
-    """The chunk shape of a variable: axes whole, of long thin series at least ``AXIS_CHUNK`` times."""
-    variable, time = state.united.variables[name], state.united.time
-    if variable.role != "data":
-        others = [max(1, state.united.dimensions[d]) for d in variable.dims if not time or d != time.dim]
-        if not state.united.varies(name):
-            return tuple(others)
-        cells = 1
-        for size in others:
-            cells *= size
-        if cells <= 16:
-            return (-(-AXIS_CHUNK // state.chunk) * state.chunk, *others)
-    return tuple(state.chunks[d] for d in variable.dims)
 
 
 def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
@@ -164,26 +132,6 @@ def read_static(state: GridState, name: str, open_source: OpenSource) -> np.ndar
         return as_published(read_raw(opened, of_file), of_file, state.united.variables[name])
 
 
-def batches(state: GridState) -> Iterator[list[str]]:
-    """Varying variables in groups whose blocks fit into ``HELD_BYTES`` together."""
-    import numpy as np
-
-    batch: list[str] = []
-    held = 0
-    for name in varying(state):
-        cells = state.chunk
-        for size in shape_of(state, name)[1:]:
-            cells *= size
-        size = cells * np.dtype(state.united.variables[name].dtype).itemsize
-        if batch and held + size > HELD_BYTES:
-            yield batch
-            batch, held = [], 0
-        batch.append(name)
-        held += size
-    if batch:
-        yield batch
-
-
 def runs(slots: Sequence[Slot]) -> Iterator[tuple[int, int, Slot]]:
     """Stretches of slots that lie in one file one after the other: ``(start, stop, first slot)``, gaps left out."""
     start = 0
@@ -192,7 +140,7 @@ def runs(slots: Sequence[Slot]) -> Iterator[tuple[int, int, Slot]]:
         follows = (
             stop < len(slots)
             and slots[stop].digest == first.digest
-            and slots[stop].index == first.index + stop - start
+            and slots[stop].position == first.position + stop - start
         )
         if not follows:
             if first.digest is not None:
@@ -220,7 +168,7 @@ def assembled(
         for start, stop, first in runs(slots):
             assert first.digest is not None
             layout, opened = sources.of(first.digest)
-            times = slice(first.index, first.index + stop - start)
+            times = slice(first.position, first.position + stop - start)
             for name, values in found:
                 of_file = layout.get(name)
                 if of_file is not None:
@@ -298,44 +246,3 @@ def _axis(part: str, one_dimension: bool) -> dict[str, str]:
 
 def _in_degrees(units: Any) -> bool:
     return isinstance(units, str) and units.lower().startswith("degree")
-
-
-def encoded_packing(packing: Packing, dtype: str) -> dict[str, Any]:
-    """Packing as Zarr attributes, in the way in which xarray writes and reads them (``FillValueCoder``)."""
-    found: dict[str, Any] = {}
-    if packing.scale is not None:
-        found["scale_factor"] = packing.scale.value
-    if packing.offset is not None:
-        found["add_offset"] = packing.offset.value
-    # JSON has no NaN, and a missing value of NaN hides nothing that is not hidden already.
-    missing = [n.value for n in packing.missing if not n.is_nan]
-    if missing:
-        found["missing_value"] = missing[0] if len(missing) == 1 else missing
-    if packing.unsigned:
-        found["_Unsigned"] = "true"
-    if packing.fill is not None:
-        found["_FillValue"] = encoded_fill(packing.fill.numpy(), dtype)
-    return found
-
-
-def encoded_fill(fill: Any, dtype: str) -> Any:
-    """``_FillValue`` of Zarr format 3 as xarray encodes it: whole numbers as they are, floats as base64 of 8 bytes."""
-    import numpy as np
-
-    if np.dtype(dtype).kind == "f":
-        return base64.standard_b64encode(struct.pack("<d", float(fill))).decode()
-    return int(fill)
-
-
-def decoded_fill(value: Any, dtype: str) -> Any:
-    """What ``_FillValue`` of a Zarr attribute stands for, as a number of ``dtype``; None when there is none."""
-    import numpy as np
-
-    if value is None:
-        return None
-    if np.dtype(dtype).kind == "f" and isinstance(value, str):
-        value = struct.unpack("<d", base64.standard_b64decode(value))[0]
-    return np.dtype(dtype).type(value)
-
-
-__all__ = ["STANDARD", "OpenSource", "write_grid"]

@@ -7,12 +7,12 @@ Here belongs what a united grid is made of. Not here: reading a header (``grid_h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset, Unpack
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_chunks import chunk_lengths
 from rimrep_assets.domain.grid_differences import fits_rules, layout_differences
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import (
@@ -27,13 +27,6 @@ from rimrep_assets.domain.grid_layout import (
 from rimrep_assets.domain.grid_state import GridState
 
 __all__ = ["FileGrid", "GridHeader", "GridLayout", "GridState", "read_header", "unite"]
-
-CHUNK_BYTES = 2_000_000
-"""encoded raw, what a chunk is aimed at; readers in the field do best with 1 to 6 MB"""
-BLOCK_BYTES = 256_000_000
-"""one time chunk of one variable over the whole plane is not to be larger, for it is held in memory"""
-LEAST_STEPS, MOST_STEPS = 16, 1024
-"""time chunks by default: with fewer a pixel's history costs the whole grid, with more an append rewrites much"""
 
 # What netCDF puts where nothing was written; https://docs.unidata.ucar.edu/netcdf-c/current/netcdf_8h_source.html
 _DEFAULT_FILL = {
@@ -139,7 +132,8 @@ class _United:
         distinct = list({h.file.layout: h.layout for h in newest}.values())
         names = self._names(distinct)
         time = distinct[0].time
-        variables, dimensions = {}, {}
+        variables: dict[str, Variable] = {}
+        dimensions: dict[str, int] = {}
         for name in names:
             holders = [layout for layout in distinct if name in layout.variables]
             variables[name] = self._variable(name, holders, lacking=len(holders) < len(distinct))
@@ -213,64 +207,3 @@ def _values(headers: Sequence[GridHeader], dataset: Dataset) -> dict[str, str]:
     for header in headers:
         merged |= header.values
     return dict(sorted(merged.items()))
-
-
-def chunk_lengths(layout: GridLayout, declared: Mapping[str, int]) -> dict[str, int]:
-    """The chunk length of every dimension, declared or chosen; it depends on sizes, never on the number of times.
-
-    Chosen: at least ``LEAST_STEPS`` times, more for small planes, then the longest dimensions are halved until a chunk
-    of the widest variable has about ``CHUNK_BYTES``.
-    Raises: DataError for a declared dimension that the grid has not.
-    """
-    time = layout.time.dim if layout.time else None
-    names = [*([time] if time else []), *layout.dimensions]
-    unknown = [d for d in declared if d not in names]
-    if unknown:
-        raise DataError(
-            [f"layout.chunks: there is no dimension {d!r} (dimensions: {', '.join(names)})" for d in unknown],
-            advice="name dimensions as the published grid has them, after rename.",
-        )
-    sizes = layout.dimensions
-    lengths = {d: min(declared.get(d, size), size) for d, size in sizes.items()}
-    widest = _widest(layout)
-    if widest is None:
-        return {**lengths, **({time: declared.get(time, MOST_STEPS)} if time else {})}
-    dims, cell = widest
-    steps = 1
-    if time:
-        plane = cell * _product(sizes[d] for d in dims if d != time)
-        chosen = max(LEAST_STEPS, min(MOST_STEPS, CHUNK_BYTES // plane))
-        steps = declared.get(time, max(1, min(chosen, BLOCK_BYTES // plane)))
-        lengths[time] = steps
-    free = [d for d in dims if d != time and d not in declared]
-    while free and cell * _product(lengths[d] for d in dims) > 1.5 * CHUNK_BYTES:
-        longest = max(free, key=lambda d: lengths[d])
-        if lengths[longest] == 1:
-            break
-        lengths[longest] = -(-lengths[longest] // 2)
-    return {d: lengths[d] for d in names}
-
-
-def _widest(layout: GridLayout) -> tuple[tuple[str, ...], int] | None:
-    """Dimensions and bytes a cell of the data variable with the largest plane."""
-    import numpy as np
-
-    time = layout.time.dim if layout.time else None
-
-    def plane(variable: Variable) -> int:
-        cells = _product(layout.dimensions[d] for d in variable.dims if d != time)
-        return cells * np.dtype(variable.dtype).itemsize
-
-    data = [v for name, v in layout.variables.items() if v.role == "data" and (not time or layout.varies(name))]
-    if not data:
-        return None
-    # The widest by plane, and by name where planes are equal, so that the order of files plays no part.
-    found = max(data, key=lambda v: (plane(v), v.dims))
-    return found.dims, np.dtype(found.dtype).itemsize
-
-
-def _product(numbers: Iterable[Any]) -> int:
-    total = 1
-    for number in numbers:
-        total *= number
-    return total

@@ -241,9 +241,7 @@ def _as_json(value: Any) -> Any:
 def _variables(value: Any, place: str = "") -> list[str]:
     if isinstance(value, str):
         return [place] if "${" in value else []
-    inner = (
-        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    )
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     return [p for key, v in inner for p in _variables(v, f"{place}.{key}" if place else str(key))]
 
 

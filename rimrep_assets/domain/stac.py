@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rimrep_assets.domain.datapackage import OWN
@@ -67,9 +68,7 @@ def item_from(package: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str
         "rimrep:access": own["access"],
         **_missing_times(own),
     }
-    properties = {
-        key: value for key, value in properties.items() if value not in ([], "") or key == "description"
-    }
+    properties = {key: value for key, value in properties.items() if value not in ([], "") or key == "description"}
     assets = assets_from(package)
     item = {
         "type": "Feature",
@@ -106,10 +105,7 @@ def collection_from(
         _link("self", self_href, "application/json"),
         _link("root", root_href, "application/json"),
         _link("parent", root_href, "application/json"),
-        *(
-            _link("item", _self_of(item), "application/geo+json", item["properties"].get("title"))
-            for item in items
-        ),
+        *(_link("item", _self_of(item), "application/geo+json", item["properties"].get("title")) for item in items),
     ]
     summaries = {**described.get("summaries", {}), **_summaries(items)}
     extensions = {*described.get("stac_extensions", []), *_extensions(summaries)}
@@ -253,9 +249,7 @@ def _item_links(package: Mapping[str, Any]) -> list[dict[str, Any]]:
         if source.get("path"):
             rel = "via" if kind in words else "describedby"
             links.append(
-                _link(
-                    rel, source["path"], None, f"{words.get(kind, 'How to Acknowledge')}: {source['title']}"
-                )
+                _link(rel, source["path"], None, f"{words.get(kind, 'How to Acknowledge')}: {source['title']}")
             )
     return _without_repeats(links)
 
@@ -275,9 +269,7 @@ def _self_of(document: Mapping[str, Any]) -> str:
 
 
 def _extensions(*parts: Mapping[str, Any]) -> list[str]:
-    used = {
-        path for part in parts for key in part for word, path in _EXTENSIONS.items() if key.startswith(word)
-    }
+    used = {path for part in parts for key in part for word, path in _EXTENSIONS.items() if key.startswith(word)}
     return [f"https://stac-extensions.github.io/{path}/schema.json" for path in sorted(used)]
 
 
@@ -287,8 +279,8 @@ def _extent(items: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     box = union_of(item["bbox"] for item in items if "bbox" in item)
     spans = [span for item in items if (span := _span(item["properties"]))]
-    begin = min((in_utc(a) for a, _ in spans), key=moment, default=None)
-    end = max((in_utc(b) for _, b in spans), key=moment, default=None)
+    begin = min((in_utc(a) for a, _ in spans), key=datetime.fromisoformat, default=None)
+    end = max((in_utc(b) for _, b in spans), key=datetime.fromisoformat, default=None)
     return {
         "spatial": {"bbox": [box or [-180.0, -90.0, 180.0, 90.0]]},
         "temporal": {"interval": [[begin, end]]},

@@ -29,9 +29,7 @@ def cube_from(package: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str
     return {"cube:dimensions": dimensions, "cube:variables": variables}
 
 
-def _dimension(
-    facts: Mapping[str, Any], described: Mapping[str, Any], crs: str | None, told: bool
-) -> dict[str, Any]:
+def _dimension(facts: Mapping[str, Any], described: Mapping[str, Any], crs: str | None, told: bool) -> dict[str, Any]:
     words = {"description": described["description"]} if described.get("description") else {}
     extent = list(facts["extent"]) if facts.get("extent") else None
     kind, axis = facts["type"], facts.get("axis")

@@ -48,21 +48,17 @@ def validate_collection(collection: Mapping[str, Any]) -> list[str]:
     problems = _schema_problems(collection, "collection")
     extent = collection.get("extent") or {}
     for bbox in (extent.get("spatial") or {}).get("bbox", []):
-        problems += [f"extent.spatial.bbox: {p}" for p in _globe_problems(bbox, may_cross=True)]
+        problems += [f"extent.spatial.bbox: {p}" for p in _globe_problems(bbox)]
     for interval in (extent.get("temporal") or {}).get("interval", []):
         moments = [moment(text) for text in interval if text is not None]
         if None in moments:
-            problems.append(
-                f"extent.temporal.interval: {interval} holds something that is no UTC date and time"
-            )
+            problems.append(f"extent.temporal.interval: {interval} holds something that is no UTC date and time")
         elif len(moments) == 2 and moments[0] > moments[1]:  # type: ignore[operator]
             problems.append(f"extent.temporal.interval: start {interval[0]} is after end {interval[1]}")
     links = collection.get("links", [])
     problems += _href_problems(links)
     told = [(link.get("rel"), link.get("href")) for link in links]
-    problems += [
-        f"links: {rel} {href} stands {told.count((rel, href))} times" for rel, href in _repeated(told)
-    ]
+    problems += [f"links: {rel} {href} stands {told.count((rel, href))} times" for rel, href in _repeated(told)]
     return problems
 
 
@@ -73,13 +69,11 @@ def _schema_problems(document: Mapping[str, Any], kind: str) -> list[str]:
         validator = _extension(name)
         if validator is not None:
             short = name.partition("/")[0]
-            problems += [
-                f"extension {short}: {_in_words(error)}" for error in validator.iter_errors(document)
-            ]
+            problems += [f"extension {short}: {_in_words(error)}" for error in validator.iter_errors(document)]
     return problems
 
 
-def _globe_problems(bbox: Sequence[float], *, may_cross: bool = False) -> list[str]:
+def _globe_problems(bbox: Sequence[float]) -> list[str]:
     problems = bbox_problems(bbox)
     if not problems and not all(-180 <= bbox[i] <= 180 for i in (0, 2)):
         problems.append(f"{list(bbox)}: a longitude lies outside -180..180")
@@ -93,14 +87,11 @@ def _geometry_problems(geometry: Mapping[str, Any], bbox: Sequence[float]) -> li
         return [f"geometry: {kind} is not a Polygon or MultiPolygon"]
     crosses = bbox[0] > bbox[2]
     if crosses != (kind == "MultiPolygon"):
-        return [
-            f"geometry: the bbox {list(bbox)} {'crosses' if crosses else 'does not cross'} 180°, a {kind} does not fit it"
-        ]
+        how = "crosses" if crosses else "does not cross"
+        return [f"geometry: the bbox {list(bbox)} {how} 180°, a {kind} does not fit it"]
     polygons = geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]
     rings = [ring for polygon in polygons for ring in polygon]
-    problems = [
-        f"geometry: a ring ends at {r[-1]}, not where it starts, {r[0]}" for r in rings if r[0] != r[-1]
-    ]
+    problems = [f"geometry: a ring ends at {r[-1]}, not where it starts, {r[0]}" for r in rings if r[0] != r[-1]]
     points = [point for ring in rings for point in ring]
     lats = [point[1] for point in points]
     if crosses:

@@ -44,7 +44,7 @@ class StagedTable:
     misfits: dict[str, tuple[str, ...]]
 
 
-class _Misfit(Exception):
+class Misfit(Exception):
     """A cell is not of its column's type: the types must be settled by looking at all cells."""
 
 
@@ -65,7 +65,7 @@ def stage_table(
     types = {**declared, **types}
     try:
         rows = _write(table, dataset, types, out)
-    except _Misfit:
+    except Misfit:
         types, told = _settle(table, dataset, declared, set(table.names))
         misfits = {**misfits, **told}
         rows = _write(table, dataset, types, out)
@@ -124,7 +124,7 @@ def _converted(
             problems.append(_told(problem, column, cells, table, row))
             continue
         if converted is None:
-            raise _Misfit(column)
+            raise Misfit(column)
         columns[column] = converted
     return columns, problems
 

@@ -16,12 +16,14 @@ from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
-from rimrep_assets.domain.grid_proof import BlockStats, measure_grid, prove_grid
+from rimrep_assets.domain.grid_facts import measure_grid
+from rimrep_assets.domain.grid_proof import prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import GridHeader
 from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.release import Places, ReleaseRecord
 from rimrep_assets.domain.source_file import SourceFile
@@ -160,7 +162,7 @@ class GridData:
             )
         receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
-        facts = measure_grid(self.repository.group(staged.snapshot), state, stats, dataset)
+        facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
         proven = {proof.name for proof in proofs}
         digests = {file.name: file.digest for file in staged.intent.sources}
         carried = [

@@ -22,6 +22,8 @@ from pygeoapi.provider.base import (
 )
 from pygeoapi.provider.xarray_ import XarrayProvider
 
+from rimrep_assets.service.pygeoapi_values import interval
+
 MOST_VALUES = 20_000_000
 """so many values fit into one answer; more would take the server's memory from everybody"""
 
@@ -237,9 +239,11 @@ def _along_x(values: np.ndarray, west: float, east: float) -> slice | np.ndarray
 
 
 def _between_times(values: np.ndarray, text: str) -> slice | np.ndarray:
-    from rimrep_assets.service.pygeoapi_providers import interval
-
+    if values.dtype.kind != "M":
+        raise ProviderInvalidQueryError("the grid's times are of an unusual calendar; datetime cannot be asked for")
     begin, end = interval(text)
+    # In nanoseconds a bound such as 9999-12-31 would overflow.
+    values = values.astype("M8[us]")
     mask = np.ones(values.shape, dtype=bool)
     if begin is not None:
         mask &= values >= np.datetime64(begin.replace(tzinfo=None), "us")

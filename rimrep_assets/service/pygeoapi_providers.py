@@ -13,10 +13,9 @@ working folder.
 from __future__ import annotations
 
 import json
-import math
+import operator
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +31,7 @@ from pygeoapi.provider.parquet import ParquetProvider
 from pygeoapi.util import crs_transform
 
 from rimrep_assets.service.pygeoapi_coverages import CoverageProvider
+from rimrep_assets.service.pygeoapi_values import interval, json_type, json_value, moment_scalar, scalar
 
 __all__ = ["CoverageProvider", "FeatureProvider"]
 
@@ -52,9 +52,7 @@ class FeatureProvider(ParquetProvider):
         except (OSError, pa.ArrowException) as error:
             raise ProviderConnectionError(f"cannot open {self.source}: {error}") from error
         geo = json.loads((self.ds.schema.metadata or {}).get(b"geo", b"{}"))
-        self._geometry = (
-            geo.get("primary_column") if geo.get("primary_column") in self.ds.schema.names else None
-        )
+        self._geometry = geo.get("primary_column") if geo.get("primary_column") in self.ds.schema.names else None
         about = geo.get("columns", {}).get(self._geometry, {})
         self._covering = about.get("covering", {}).get("bbox") if self._geometry else None
         self._crs = about.get("crs") or "OGC:CRS84"
@@ -75,7 +73,7 @@ class FeatureProvider(ParquetProvider):
         if not self._fields:
             hidden = {self._geometry} | {path[0] for path in (self._covering or {}).values()}
             for field in self.ds.schema:
-                described = _json_type(field.type)
+                described = json_type(field.type)
                 if field.name not in hidden and described is not None:
                     self._fields[field.name] = described
         return self._fields
@@ -98,16 +96,14 @@ class FeatureProvider(ParquetProvider):
     ) -> dict[str, Any]:
         """A GeoJSON FeatureCollection of the page, in the file's order, with the true ``numberMatched``."""
         if sortby or q or filterq is not None:
-            raise ProviderInvalidQueryError(
-                "sortby, q and filter are not supported; use bbox, datetime, properties"
-            )
-        chosen = pc.scalar(True)
-        if bbox:
-            chosen &= self._bbox_filter(bbox)
+            raise ProviderInvalidQueryError("sortby, q and filter are not supported; use bbox, datetime, properties")
+        conditions = [self._bbox_filter(bbox)] if bbox else []
         if datetime_:
-            chosen &= self._time_filter(datetime_)
+            conditions.append(self._time_filter(datetime_))
         for name, value in properties:
-            chosen &= pc.field(name) == _scalar(value, self.ds.schema.field(name).type, name)
+            conditions.append(pc.field(name) == scalar(value, self.ds.schema.field(name).type, name))
+        # None and not True: then the count comes from the file's metadata.
+        chosen = reduce(operator.and_, conditions) if conditions else None
         matched = self.ds.count_rows(filter=chosen)
         features: list[dict[str, Any]] = []
         if resulttype != "hits":
@@ -125,7 +121,7 @@ class FeatureProvider(ParquetProvider):
         """The feature whose id is ``identifier``. Raises: ProviderItemNotFoundError."""
         id_type = self.ds.schema.field(self.id_field).type if self.id_field else pa.int64()
         try:
-            wanted = pc.field(self._id) == _scalar(identifier, id_type, self._id)
+            wanted = pc.field(self._id) == scalar(identifier, id_type, self._id)
         except ProviderInvalidQueryError as error:
             raise ProviderItemNotFoundError(f"no feature {identifier!r}") from error
         for feature in self._features(wanted, 0, 1, list(self._fields), False):
@@ -166,9 +162,9 @@ class FeatureProvider(ParquetProvider):
         begin, end = interval(text)
         chosen = pc.scalar(True)
         if begin is not None:
-            chosen &= column >= _moment_scalar(begin, type_)
+            chosen &= column >= moment_scalar(begin, type_)
         if end is not None:
-            chosen &= column <= _moment_scalar(end, type_)
+            chosen &= column <= moment_scalar(end, type_)
         return chosen
 
     def _features(
@@ -176,9 +172,7 @@ class FeatureProvider(ParquetProvider):
     ) -> Iterator[dict[str, Any]]:
         """At most ``limit`` features after the first ``offset`` of those chosen, reading no further than needed."""
         geometry = None if skip_geometry else self._geometry
-        points = (
-            [self.x_field, self.y_field] if not skip_geometry and not geometry and self.has_geometry else []
-        )
+        points = [self.x_field, self.y_field] if not skip_geometry and not geometry and self.has_geometry else []
         columns = list(dict.fromkeys([*names, self._id, *([geometry] if geometry else []), *points]))
         skip, left = offset, limit
         for batch in self._batches(chosen, columns):
@@ -191,9 +185,9 @@ class FeatureProvider(ParquetProvider):
             for row, shape in zip(page.select(columns).to_pylist(), shapes, strict=True):
                 yield {
                     "type": "Feature",
-                    "id": _json_value(row[self._id]),
+                    "id": json_value(row[self._id]),
                     "geometry": shape,
-                    "properties": {name: _json_value(row[name]) for name in names},
+                    "properties": {name: json_value(row[name]) for name in names},
                 }
             if left <= 0:
                 return
@@ -211,7 +205,9 @@ class FeatureProvider(ParquetProvider):
                 rows = group.to_table(schema=self.ds.schema)
                 numbers = pa.array(range(first, first + rows.num_rows), pa.int64())
                 first += rows.num_rows
-                yield from rows.append_column(ROW, numbers).filter(chosen).select(columns).to_batches()
+                numbered = rows.append_column(ROW, numbers)
+                matching = numbered if chosen is None else numbered.filter(chosen)
+                yield from matching.select(columns).to_batches()
 
     def _shapes(self, page: Any, geometry: str | None, points: Sequence[str]) -> list[dict[str, Any] | None]:
         import shapely
@@ -220,9 +216,7 @@ class FeatureProvider(ParquetProvider):
             if not points:
                 return [None] * page.num_rows
             pairs = zip(*(page.column(name).to_pylist() for name in points), strict=True)
-            return [
-                None if None in p else {"type": "Point", "coordinates": [float(n) for n in p]} for p in pairs
-            ]
+            return [None if None in p else {"type": "Point", "coordinates": [float(n) for n in p]} for p in pairs]
         shapes = shapely.from_wkb(page.column(geometry).to_pylist())
         shapes = self._in_degrees(shapes)
         return [None if shape is None else shapely.geometry.mapping(shape) for shape in shapes]
@@ -236,40 +230,6 @@ class FeatureProvider(ParquetProvider):
         return geopandas.GeoSeries(shapes, crs=self._crs).to_crs("OGC:CRS84").to_numpy()
 
 
-def interval(text: str) -> tuple[datetime | None, datetime | None]:
-    """Both ends of an OGC datetime, in UTC and inclusive; None where it is open. A date stands for its whole day.
-
-    Raises: ProviderInvalidQueryError.
-    """
-    first, slash, last = text.partition("/")
-    ends = (first, last if slash else first)
-    return _bound(ends[0], upper=False), _bound(ends[1], upper=True)
-
-
-def _bound(text: str, *, upper: bool) -> datetime | None:
-    if text in ("", ".."):
-        return None
-    try:
-        moment = datetime.fromisoformat(text + {4: "-01-01", 7: "-01"}.get(len(text), ""))
-    except ValueError as error:
-        raise ProviderInvalidQueryError(
-            f"{text!r} is not a date and time like 2020-01-31T00:00:00Z"
-        ) from error
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    if upper and "T" not in text:
-        moment = _next_after(moment, text) - timedelta(microseconds=1)
-    return moment
-
-
-def _next_after(moment: datetime, text: str) -> datetime:
-    """The beginning of the next day, month or year, as precise as ``text`` is."""
-    if len(text) == 4:
-        return moment.replace(year=moment.year + 1)
-    if len(text) == 7:
-        return (moment.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return moment + timedelta(days=1)
-
-
 def _open_table(source: str) -> Any:
     if "://" not in source:
         return pads.dataset(source, format="parquet")
@@ -279,73 +239,3 @@ def _open_table(source: str) -> Any:
     options = {"default_cache_type": "none"} if source.startswith("s3://") else {}
     filesystem, path = url_to_fs(source, **options)
     return pads.dataset(path, filesystem=PyFileSystem(FSSpecHandler(filesystem)), format="parquet")
-
-
-def _json_type(type_: Any) -> dict[str, str] | None:
-    """JSON schema's words for an Arrow type; None for bytes, which no GeoJSON property can hold."""
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    checks = (
-        (pa.types.is_integer, {"type": "integer", "format": str(type_)}),
-        (pa.types.is_floating, {"type": "number", "format": str(type_)}),
-        (pa.types.is_decimal, {"type": "number"}),
-        (pa.types.is_boolean, {"type": "boolean"}),
-        (pa.types.is_timestamp, {"type": "string", "format": "date-time"}),
-        (pa.types.is_date, {"type": "string", "format": "date"}),
-        (pa.types.is_time, {"type": "string", "format": "time"}),
-        (pa.types.is_struct, {"type": "object"}),
-        (pa.types.is_map, {"type": "array"}),
-        (pa.types.is_nested, {"type": "array"}),
-        (_is_bytes, None),
-    )
-    return next((described for fits, described in checks if fits(type_)), {"type": "string"})
-
-
-def _is_bytes(type_: Any) -> bool:
-    return any(
-        fits(type_) for fits in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-    )
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {key: _json_value(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(inner) for inner in value]
-    return value
-
-
-def _scalar(text: str, type_: Any, name: str) -> Any:
-    """What ``text`` means in a column of ``type_``. Raises: ProviderInvalidQueryError."""
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    try:
-        if pa.types.is_timestamp(type_):
-            return _moment_scalar(_bound(text, upper=False), type_)
-        return pa.scalar(str(text)).cast(type_)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ProviderInvalidQueryError(
-            f"{text!r} is not a value of {name!r}, which holds {type_}"
-        ) from error
-
-
-def _moment_scalar(moment: datetime | None, type_: Any) -> Any:
-    assert moment is not None
-    if pa.types.is_timestamp(type_):
-        # Arrow counts both kinds from the epoch in UTC.
-        return (
-            pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
-            .cast(pa.timestamp(type_.unit), safe=False)
-            .cast(type_)
-        )
-    if pa.types.is_date(type_):
-        return pa.scalar(moment.date(), type_)
-    return pa.scalar(moment.isoformat().replace("+00:00", "Z"), type_)

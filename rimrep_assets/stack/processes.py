@@ -91,6 +91,7 @@ class Component:
 
     def start(self) -> Self:
         """Start and wait until it is ready. Raises: Unavailable with the end of its log."""
+        self._refuse_taken_port()
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "pid").unlink(missing_ok=True)
         command = [str(part) for part in self.command()]
@@ -116,6 +117,15 @@ class Component:
             raise
         return self
 
+    def _refuse_taken_port(self) -> None:
+        """Somebody else's server on the same port must not pass for ours."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, self.port))
+            except OSError as error:
+                raise Unavailable(f"{self.name} cannot listen at port {self.port}: {error.strerror}") from error
+
     def wait_until(self, done: Callable[[], bool], what: str, timeout_s: float | None = None) -> None:
         """Wait for ``done``. Raises: Unavailable when the process ends or the time is over before."""
         limit = self.start_timeout_s if timeout_s is None else timeout_s
@@ -127,7 +137,6 @@ class Component:
                 raise Unavailable(f"{self.name} did not {what} within {limit:g} s\n{self.log_tail()}")
             time.sleep(0.03)
         if self._process is None or self._process.poll() is not None:
-            # Somebody else's server on the same port must not pass for ours.
             raise Unavailable(f"{self.name} does not run, though something answers\n{self.log_tail()}")
 
     def stop(self) -> None:
@@ -184,9 +193,14 @@ def _recorded(folder: Path) -> tuple[int, int] | None:
     """
     try:
         component, group, ticks = (int(word) for word in (folder / "pid").read_text().split())
-        return (component, group) if leash.started(group) == ticks else None
+        return (component, group) if leash.started(group) == ticks and not _is_zombie(group) else None
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether ``pid`` has ended and its starter did not ask how yet."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def _kill_group(group: int) -> None:

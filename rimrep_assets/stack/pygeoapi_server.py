@@ -18,8 +18,8 @@ import yaml
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.stack.processes import LOOPBACK, Component, answers
 
-# pygeoapi reads its configuration when a worker loads it, so which workers have loaded tells whether a change is
-# served; gunicorn says so only by its hooks: https://docs.gunicorn.org/en/stable/settings.html#server-hooks
+# pygeoapi reads its configuration when a worker loads it, so which workers have loaded tells whether a change
+# is served; gunicorn says so only by its hooks: https://docs.gunicorn.org/en/stable/settings.html#server-hooks
 GUNICORN = """\
 from pathlib import Path
 WORKERS = Path({workers!r})

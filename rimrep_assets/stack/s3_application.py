@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 import json
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -152,7 +151,7 @@ def request_handler() -> type:
     """
     from moto.moto_server.werkzeug_app import MotoRequestHandler
 
-    class Quiet(MotoRequestHandler):  # type: ignore[misc]
+    class Quiet(MotoRequestHandler):
         def log_request(self, *_: object) -> None:
             return
 
@@ -178,10 +177,9 @@ def _call(application: Any, environ: dict[str, Any]) -> tuple[str, list[tuple[st
 
 
 def _break(environ: dict[str, Any]) -> None:
-    """End the connection so that the client sees a reset and not an empty answer."""
+    """End the connection; the handler reads its end and reads no further request from it."""
     connection: socket.socket = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError("a fault was asked for")
 
 

@@ -73,7 +73,9 @@ GRID_FACTS = Facts(
         "z": DimensionFacts(size=2, type="spatial", axis="z", extent=(0.0, 5.0), unit="m"),
     },
     variables={
-        "dhw": VariableFacts(dimensions=("time", "lat", "lon"), data_type="int16", unit="degC weeks", min=0.5, max=31337.0)
+        "dhw": VariableFacts(
+            dimensions=("time", "lat", "lon"), data_type="int16", unit="degC weeks", min=0.5, max=31337.0
+        )
     },
     bbox=(149.5, -11.5, 153.5, -9.5),
     start="2023-01-01T12:00:00Z",

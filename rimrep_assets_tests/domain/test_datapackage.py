@@ -28,9 +28,7 @@ from rimrep_assets_tests.domain.documents import (
     table_package,
 )
 
-PROFILE = json.loads(
-    (Path(__file__).parents[2] / "examples/catalog/templates/gbr-dms-data-package.json").read_text()
-)
+PROFILE = json.loads((Path(__file__).parents[2] / "examples/catalog/templates/gbr-dms-data-package.json").read_text())
 MEASURED = {"spatial", "temporal", "row_count", "updated", "coordinates", "crs", "resources", "rimrep"}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -120,7 +118,9 @@ def test_another_datasets_name_is_refused():
 
 def test_the_release_is_named_under_one_key():
     own = table_package()["rimrep"]
-    assert {k: own[k] for k in ("release", "data_version", "catalog_commit", "environment", "access", "collection")} == {
+    assert {
+        k: own[k] for k in ("release", "data_version", "catalog_commit", "environment", "access", "collection")
+    } == {
         "release": 3,
         "data_version": "v3",
         "catalog_commit": "c0ffee",

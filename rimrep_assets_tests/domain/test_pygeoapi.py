@@ -137,7 +137,9 @@ def test_the_merged_configuration_is_header_plus_entries_and_pygeoapi_calls_it_v
     config, left_out = merge(header, {"b": table_entry(), "a": grid_entry()})
     assert left_out == {}
     assert header == HEADER
-    assert {k: v for k, v in config.items() if k != "resources"} == {k: v for k, v in HEADER.items() if k != "resources"}
+    assert {k: v for k, v in config.items() if k != "resources"} == {
+        k: v for k, v in HEADER.items() if k != "resources"
+    }
     assert list(config["resources"]) == ["a", "b"]
     assert validate_config(config)
     assert validate_config(merge(HEADER, {})[0])

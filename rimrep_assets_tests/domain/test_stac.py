@@ -51,7 +51,9 @@ def item_like(id_: str, bbox: list[float], start: str, end: str, keywords: list[
     }
 
 
-def collection(items: list[dict[str, Any]], described: dict[str, Any] = DESCRIBED, digest: str = "d1") -> dict[str, Any]:
+def collection(
+    items: list[dict[str, Any]], described: dict[str, Any] = DESCRIBED, digest: str = "d1"
+) -> dict[str, Any]:
     return collection_from(
         described, items, listing_digest=digest, self_href="https://s/c.json", root_href="https://s/catalog.json"
     )

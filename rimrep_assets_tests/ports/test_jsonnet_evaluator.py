@@ -67,14 +67,14 @@ def test_infinite_recursion_ends_with_a_message():
 
 def test_a_memory_bomb_ends_with_a_message():
     bomb = "local f(s, n) = if n == 0 then s else f(s + s, n - 1); {a: f('0123456789abcdef', 40)}"
-    with pytest.raises(DefinitionError, match="more than (512 MiB of memory|8 s of CPU time)"):
+    with pytest.raises(DefinitionError, match=r"more than (512 MiB of memory|8 s of CPU time)"):
         evaluate("a.jsonnet", {"a.jsonnet": bomb})
 
 
 def test_work_without_end_is_stopped():
     endless = "{a: std.foldl(function(a, b) a + b, std.range(1, 100000000), 0)}"
     begin = time.monotonic()
-    with pytest.raises(DefinitionError, match="did not end within 1 s|of memory|of CPU time"):
+    with pytest.raises(DefinitionError, match=r"did not end within 1 s|of memory|of CPU time"):
         evaluate("a.jsonnet", {"a.jsonnet": endless}, wall_s=1)
     assert time.monotonic() - begin < 5
 

@@ -78,9 +78,9 @@ def test_a_fragment_says_nothing_of_where_the_sample_lay(samples):
 def test_a_provider_that_cannot_open_the_sample_is_a_fault_that_names_why(samples):
     entry = table_entry()
     entry["providers"][0]["time_field"] = "datum"
-    with pytest.raises(DataError, match="pygeoapi cannot serve the data: .* has no column 'datum'"):
+    with pytest.raises(DataError, match=r"pygeoapi cannot serve the data: .* has no column 'datum'"):
         fragment_for(entry, samples["table"])
-    with pytest.raises(DataError, match="pygeoapi cannot serve the data: .* no coordinate 'easting'"):
+    with pytest.raises(DataError, match=r"pygeoapi cannot serve the data: .* no coordinate 'easting'"):
         grid = grid_entry()
         grid["providers"][0]["x_field"] = "easting"
         fragment_for(grid, samples["grid"])

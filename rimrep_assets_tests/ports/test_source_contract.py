@@ -200,9 +200,7 @@ def test_a_shapefile_is_one_file_with_its_sidecars(provider, tmp_path):
     assert names(before) == ["readme.dbf", "zones.shp"]
     assert before[1].size == 15
     provider.source().fetch(before[1], tmp_path / "to")
-    assert {p.name for p in (tmp_path / "to").iterdir()} == {
-        f"zones.{s}" for s in ("shp", "dbf", "shx", "prj", "cpg")
-    }
+    assert {p.name for p in (tmp_path / "to").iterdir()} == {f"zones.{s}" for s in ("shp", "dbf", "shx", "prj", "cpg")}
     provider.put("zones.dbf", b"DBF")
     after = provider.source().look(before)
     assert compare_ledgers(before, after).reissued == ("zones.shp",)

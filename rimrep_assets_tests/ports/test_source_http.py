@@ -186,7 +186,7 @@ def test_nobody_listening_is_unavailable(source, server, waits):
 
 def test_an_address_that_is_not_there_is_an_error_of_the_catalog(source):
     for path in ("/gone/", "/gone.csv"):
-        with pytest.raises(DefinitionError, match="there is no source at .*404"):
+        with pytest.raises(DefinitionError, match=r"there is no source at .*404"):
             source(path).look()
 
 

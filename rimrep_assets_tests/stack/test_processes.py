@@ -79,9 +79,7 @@ def test_a_component_ends_when_its_starter_is_killed(tmp_path, how):
         "Script(Path(sys.argv[1])).start(); print('ready', flush=True); time.sleep(600)"
     )
     root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", starter, str(tmp_path)], stdout=subprocess.PIPE, cwd=root
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", starter, str(tmp_path)], stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout.readline() == b"ready\n"
         pids = [int((tmp_path / "pid").read_text().split()[0]), int((tmp_path / "inner").read_text())]
         os.kill(process.pid, how)

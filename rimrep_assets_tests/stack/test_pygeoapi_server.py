@@ -65,11 +65,13 @@ def a_collection(title: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
     import boto3
-    import pandas as pd
+    import geopandas as gpd
 
     with S3Server(tmp_path_factory.mktemp("s3"), buckets=["rimrep-data-public"]) as server:
         path = tmp_path_factory.mktemp("data") / "sites.parquet"
-        pd.DataFrame({"fid": ["1", "2"], "lon": [147.5, 151.9], "lat": [-18.8, -23.4]}).to_parquet(path)
+        columns = {"fid": ["1", "2"], "lon": [147.5, 151.9], "lat": [-18.8, -23.4]}
+        points = gpd.points_from_xy(columns["lon"], columns["lat"])
+        gpd.GeoDataFrame(columns, geometry=points, crs="EPSG:4326").to_parquet(path)
         client = boto3.client(
             "s3",
             endpoint_url=server.url,
@@ -94,7 +96,7 @@ def server(s3, tmp_path_factory):
 
 def get(server: PygeoapiServer, path: str) -> Any:
     answer = requests.get(f"{server.url}{path}", params={"f": "json"}, timeout=30)
-    answer.raise_for_status()
+    assert answer.ok, server.log_tail()
     return answer.json()
 
 
@@ -102,7 +104,7 @@ def test_data_in_s3_is_served_under_the_real_address(server):
     found = get(server, "/collections/sites/items")
     assert [f["geometry"]["coordinates"] for f in found["features"]] == [[147.5, -18.8], [151.9, -23.4]]
     links = get(server, "/collections/sites")["links"]
-    assert {link["href"].split("/collections")[0].rstrip("/") for link in links} == {server.url}
+    assert all(link["href"].startswith(server.url) for link in links)
     assert get(server, "/openapi")["servers"] == [{"url": server.url}]
 
 
@@ -111,8 +113,8 @@ def test_a_changed_configuration_is_served_after_a_reload(server):
     server.configuration.write_text(yaml.safe_dump(changed))
     server.reload()
     for _ in range(5):
-        titles = [c["title"] for c in get(server, "/collections")["collections"]]
-        assert titles == ["After", "More"]
+        titles = {c["title"] for c in get(server, "/collections")["collections"]}
+        assert titles == {"After", "More"}
 
 
 def test_a_configuration_that_cannot_be_loaded_is_refused_and_the_old_one_is_served_on(server):

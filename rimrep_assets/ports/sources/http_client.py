@@ -179,9 +179,7 @@ class HttpClient:
         if status in (404, 410):
             raise NotThere(url)
         if status not in WORTH_A_RETRY and not 500 <= status < 600:
-            raise DataError(
-                f"{url}: {_status(status)}", advice="ask the provider for access, or mend source.url."
-            )
+            raise DataError(f"{url}: {_status(status)}", advice="ask the provider for access, or mend source.url.")
 
 
 def _retry_after(response: requests.Response) -> float | None:

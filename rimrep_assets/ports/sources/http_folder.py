@@ -97,9 +97,7 @@ class HttpFolder:
                     final, kind = str(response.url), response.headers.get("Content-Type", "")
                 self._known_base = final if urlsplit(final).path.endswith("/") else None
                 if self._known_base is None and _is_web_page(kind, self._own_name()):
-                    raise DefinitionError(
-                        f"{self.url} answers with a web page; the address of a folder ends in '/'"
-                    )
+                    raise DefinitionError(f"{self.url} answers with a web page; the address of a folder ends in '/'")
         return self._known_base
 
     def _own_name(self) -> str:
@@ -219,9 +217,7 @@ class HttpFolder:
         if base is not None:
             folder = name[: name.rfind("/") + 1]
             beside = [folder + other for other in self._listing(base, folder).files]
-            return next(
-                (c.sidecars for c in choose(beside, EVERYTHING, address=self.url) if c.name == name), ()
-            )
+            return next((c.sidecars for c in choose(beside, EVERYTHING, address=self.url) if c.name == name), ())
         others = [name[:-4] + (suffix.upper() if name.endswith(".SHP") else suffix) for suffix in SIDECARS]
         return tuple(other for other in others if self._is_there(other))
 
@@ -251,6 +247,4 @@ def _conditions(earlier: SourceFile) -> dict[str, str]:
 
 
 def _is_web_page(content_type: str, name: str) -> bool:
-    return content_type.split(";")[0].strip().lower() == "text/html" and not name.lower().endswith(
-        (".html", ".htm")
-    )
+    return content_type.split(";")[0].strip().lower() == "text/html" and not name.lower().endswith((".html", ".htm"))

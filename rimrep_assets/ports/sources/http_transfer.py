@@ -65,9 +65,7 @@ class Transfer:
         Raises: DataError when the server repacks the file on the way.
         """
         told = response.headers.get("Content-Length")
-        if response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {self.size}-"
-        ):
+        if response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {self.size}-"):
             self.expected = self.size + int(told) if told else self.expected
             return True
         self.restart()

@@ -75,9 +75,7 @@ def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[
             companions[name] = tuple(other for other in found if other is not None)
     belongs = {other for others in companions.values() for other in others}
     chosen = [
-        Chosen(name, companions.get(name, ()))
-        for name in everything
-        if name not in belongs and selection.takes(name)
+        Chosen(name, companions.get(name, ())) for name in everything if name not in belongs and selection.takes(name)
     ]
     if not everything:
         raise DataError(f"the source {address} is empty")
