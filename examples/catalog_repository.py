@@ -46,7 +46,7 @@ def make_catalog(folder: Path) -> str:
 
 def catalog_files() -> Iterator[tuple[str, bytes]]:
     """``(path, content)`` of every file of the catalog, read from the package, sorted by path."""
-    yield from sorted(_walk(files("examples") / "catalog", ""))
+    yield from sorted(_walk(files("rimrep_examples") / "catalog", ""))
 
 
 def _walk(folder: Traversable, below: str) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from examples.sample_reef import COAST, OUTER_BOUNDARY, heating_weeks, longitude_along, temperature_c
+from rimrep_examples.sample_reef import COAST, OUTER_BOUNDARY, heating_weeks, longitude_along, temperature_c
 
 SEED = 20240402
 FIRST_DAY = datetime(2024, 1, 15, tzinfo=UTC)

@@ -6,9 +6,11 @@ asset graph (``defs/run``), the other commands ask the ports.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -251,16 +253,15 @@ def demo(
     settings = settings_from()
     rows = _publish(settings, "HEAD", None, as_json)
     _show_rows(rows, as_json)
-    with (
-        progress(quiet=as_json),
-        serving(settings, announce=lambda text: logging.getLogger("rimrep").info(text)) as server,
-    ):
+    announce = logging.getLogger("rimrep").info
+    with progress(quiet=as_json), serving(settings, rows[0]["pygeoapi"], announce) as server:
         findings = read_back(rows, server.url)
         for line in findings:
             _say(line)
         if serve:
             _say(f"pygeoapi serves the result at {server.url}; stop it with Ctrl-C")
-            server.wait()
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
 
 
 @app.command()

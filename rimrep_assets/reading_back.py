@@ -7,11 +7,13 @@ the source, which the gate did before anything was published.
 from __future__ import annotations
 
 import json
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from rimrep_assets.domain.errors import DataError
@@ -22,20 +24,29 @@ from rimrep_assets.stack.pygeoapi_server import PygeoapiServer
 
 
 @contextmanager
-def serving(settings: Settings, announce: Callable[[str], None]) -> Iterator[PygeoapiServer]:
-    """The real pygeoapi on the configuration that the public store holds."""
+def serving(settings: Settings, wanted: str, announce: Callable[[str], None]) -> Iterator[PygeoapiServer]:
+    """The real pygeoapi on what the public store holds, at the address ``wanted`` where that is free on loopback."""
     with tempfile.TemporaryDirectory(prefix="rimrep-pygeoapi-") as scratch:
         folder = Path(scratch)
-        server = served_from(settings.store_for("public"), folder)
+        server = served_from(settings.store_for("public"), folder, port_if_free(wanted))
         announce("starting pygeoapi on the published configuration")
         with server:
             yield server
 
 
-def served_from(store: ObjectStore, folder: Path) -> PygeoapiServer:
+def served_from(store: ObjectStore, folder: Path, port: int | None = None) -> PygeoapiServer:
     """A server, not yet started, of what ``store`` says; its files are copied into ``folder``."""
-    paths = [store.download(path, folder / Path(path).name) for path in (CONFIG, OPENAPI)]
-    return PygeoapiServer(*paths, folder / "server")
+    configuration, openapi = (store.download(path, folder / Path(path).name) for path in (CONFIG, OPENAPI))
+    return PygeoapiServer(configuration, openapi, folder / "server", port=port)
+
+
+def port_if_free(url: str) -> int | None:
+    """The port of a loopback address at which nothing listens, so that published links lead to it; else None."""
+    told = urlsplit(url)
+    if told.hostname not in ("127.0.0.1", "localhost") or told.port is None:
+        return None
+    with socket.socket() as probe:
+        return told.port if probe.connect_ex(("127.0.0.1", told.port)) else None
 
 
 def read_back(rows: Sequence[dict[str, Any]], pygeoapi: str) -> list[str]:

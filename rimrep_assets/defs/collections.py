@@ -4,8 +4,6 @@ Here belongs the op. Not here: what a collection says (``domain/stac``), or keep
 (``ports/stac_catalog``), which every projection does as well.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import dagster as dg

@@ -3,8 +3,6 @@
 Here belongs the op and what it reports. Not here: staging itself (``ports/publication``).
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from rimrep_assets.defs.failures import failures_for_dagster

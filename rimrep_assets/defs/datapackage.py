@@ -3,8 +3,6 @@
 Here belongs the op, its checks by name, and what they report. Not here: judging (``ports/descriptions``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -4,8 +4,6 @@ Here belongs the op and what it reports. Not here: the gate (``datapackage``), c
 (``ports/publication``, ``ports/projector``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

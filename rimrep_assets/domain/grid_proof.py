@@ -15,6 +15,7 @@ from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_chunks import batches
 from rimrep_assets.domain.grid_encoding import decoded_fill
 from rimrep_assets.domain.grid_facts import measure_grid
+from rimrep_assets.domain.grid_findings import TOLD, Findings
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import FileGrid, GridHeader, Packing
 from rimrep_assets.domain.grid_sample import sample_file
@@ -26,12 +27,11 @@ from rimrep_assets.domain.grid_values import (
     as_published,
     is_unpacked,
     read_raw,
-    same_bits,
     sha256_of,
     stored_fill,
 )
 from rimrep_assets.domain.grid_write import OpenSource, OpenSources, runs
-from rimrep_assets.domain.proof import FileProof, capped
+from rimrep_assets.domain.proof import FileProof
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +42,6 @@ __all__ = ["WHOLE", "BlockStats", "measure_grid", "prove_grid"]
 
 WHOLE = "(the grid as a whole)"
 """the name of the proof of what belongs to no file: times without one, axes, arrays that should not be there"""
-
-_TOLD = 3
-"""so many cells are told of one array in one block"""
 
 
 def prove_grid(
@@ -63,8 +60,13 @@ def prove_grid(
     xarray, decoded) at the same time. The last proof, named ``WHOLE``, is about what belongs to no file.
     Differences are told, not raised. Raises: DataError when a source file cannot be read.
     """
-    proof = _Proof(group, state, dataset, open_source)
     wanted = sorted(set(blocks))
+    places: dict[str, list[int]] = {}
+    for position in (p for block in wanted for p in _positions(state, block)):
+        places.setdefault(state.axis[position].digest or "", []).append(position)
+    calendar = state.united.time.calendar if state.united.time else ""
+    findings = Findings([slot.time for slot in state.axis], calendar)
+    proof = _Proof(group, state, dataset, open_source, findings, places)
     files = _files_of(state, wanted)
     proof.whole()
     for file in files:
@@ -72,10 +74,10 @@ def prove_grid(
     stats = {block: proof.block(block) for block in wanted}
     proofs = []
     for file in files:
-        positions = [i for b in wanted for i in _positions(state, b) if state.axis[i].digest == file.digest]
-        sampled, differences = sample_file(open_source(file.name), file, state, positions, dataset, published, seed)
-        proofs.append(proof.of(file.name, file.digest, sampled, differences))
-    proofs.append(proof.of(WHOLE, "", 0, []))
+        path, positions = open_source(file.name), places[file.digest]
+        sampled, differences = sample_file(path, file, state, positions, dataset, published, seed)
+        proofs.append(findings.of(file.name, file.digest, sampled, differences))
+    proofs.append(findings.of(WHOLE, "", 0, []))
     return proofs, stats
 
 
@@ -94,26 +96,12 @@ class _Proof:
     state: GridState
     dataset: Dataset
     open_source: OpenSource
-    differences: dict[str, list[str]] = field(default_factory=dict)
-    compared: dict[str, int] = field(default_factory=dict)
+    findings: Findings
+    places: dict[str, list[int]]
+    """positions of the blocks by the content that stands there"""
     fresh: dict[str, GridHeader] = field(default_factory=dict)
     times: tuple[int, ...] = ()
     """the published time axis, read back"""
-
-    def of(self, name: str, digest: str, sampled: int, more: list[str]) -> FileProof:
-        return FileProof(
-            name=name,
-            digest=digest,
-            compared=self.compared.get(name, 0),
-            sampled=sampled,
-            differences=capped([*self.differences.get(name, []), *more]),
-        )
-
-    def _tell(self, name: str, difference: str) -> None:
-        self.differences.setdefault(name, []).append(difference)
-
-    def _count(self, name: str, cells: int) -> None:
-        self.compared[name] = self.compared.get(name, 0) + cells
 
     def whole(self) -> None:
         """Arrays, their dimensions and packing, the time axis, and the values of what does not vary with time."""
@@ -121,12 +109,14 @@ class _Proof:
         expected = {*united.variables, *([united.time.name] if united.time else [])}
         there = set(self.group)
         for name in sorted(there ^ expected):
-            self._tell(WHOLE, f"{name}: {'should not be in the store' if name in there else 'is not in the store'}")
+            self.findings.tell(
+                WHOLE, f"{name}: {'should not be in the store' if name in there else 'is not in the store'}"
+            )
         for name in sorted(there & set(united.variables)):
             variable, array = united.variables[name], self._array(name)
             dims = tuple(array.metadata.dimension_names or ())
             if dims != variable.dims:
-                self._tell(WHOLE, f"{name}: dimensions {dims}, expected {variable.dims}")
+                self.findings.tell(WHOLE, f"{name}: dimensions {dims}, expected {variable.dims}")
             self._packing(WHOLE, name, array, variable.packing, variable.dtype)
             if not united.varies(name):
                 self._static(name, array)
@@ -142,10 +132,10 @@ class _Proof:
         if is_unpacked(provider, variable):
             return
         values = array[...]
-        self._count(WHOLE, values.size)
+        self.findings.count(WHOLE, values.size)
         if sha256_of(values) != variable.sha256:
             source = self.state.provider(name).name
-            self._tell(WHOLE, f"{name}: the published values are not those that were read from {source}")
+            self.findings.tell(WHOLE, f"{name}: the published values are not those that were read from {source}")
 
     def _time_axis(self, array: Any) -> None:
         time = self.state.united.time
@@ -156,26 +146,26 @@ class _Proof:
             parsed = parse_units(str(units), attributes.get("calendar"))
             self.times = decode_times(array[...], parsed)
         except ValueError as error:
-            self._tell(WHOLE, f"{time.name}: cannot be decoded: {error}")
+            self.findings.tell(WHOLE, f"{time.name}: cannot be decoded: {error}")
             return
         if parsed.calendar != time.calendar:
-            self._tell(WHOLE, f"{time.name}: calendar {parsed.calendar}, expected {time.calendar}")
-        self._count(WHOLE, len(self.times))
+            self.findings.tell(WHOLE, f"{time.name}: calendar {parsed.calendar}, expected {time.calendar}")
+        self.findings.count(WHOLE, len(self.times))
         expected = [slot.time for slot in self.state.axis]
         if len(self.times) != len(expected):
-            self._tell(WHOLE, f"{time.name}: {len(self.times)} times, expected {len(expected)}")
+            self.findings.tell(WHOLE, f"{time.name}: {len(self.times)} times, expected {len(expected)}")
         wrong = [i for i, (a, b) in enumerate(zip(expected, self.times, strict=False)) if a != b]
-        for i in wrong[:_TOLD]:
+        for i in wrong[:TOLD]:
             words = iso_time(expected[i], time.calendar), iso_time(self.times[i], time.calendar)
-            self._tell(WHOLE, f"{time.name} [{i}]: expected {words[0]}, published {words[1]}")
-        if len(wrong) > _TOLD:
-            self._tell(WHOLE, f"{time.name}: {len(wrong) - _TOLD} more times differ")
+            self.findings.tell(WHOLE, f"{time.name} [{i}]: expected {words[0]}, published {words[1]}")
+        if len(wrong) > TOLD:
+            self.findings.tell(WHOLE, f"{time.name}: {len(wrong) - TOLD} more times differ")
 
     def _packing(self, name: str, variable: str, array: Any, expected: Packing, dtype: str) -> None:
         """Whether the published attributes unpack as the source's do."""
         attributes = dict(array.attrs)
         if array.dtype.name != dtype:
-            self._tell(name, f"{variable}: type {array.dtype.name}, source {dtype}")
+            self.findings.tell(name, f"{variable}: type {array.dtype.name}, source {dtype}")
             return
         fill = None if expected.fill is None else expected.fill.numpy()
         for key, source, there in (
@@ -187,14 +177,14 @@ class _Proof:
         ):
             both_nan = _is_nan(source) and _is_nan(there)
             if source != there and not both_nan:
-                self._tell(name, f"{variable}: {key} {_word(there)}, source {_word(source)}")
+                self.findings.tell(name, f"{variable}: {key} {_word(there)}, source {_word(source)}")
 
     def describes(self, file: FileGrid) -> None:
         """One file's own header, read anew, against the published attributes, axes and times."""
         header = read_header(self.open_source(file.name), file.name, file.digest, self.dataset)
         self.fresh[file.digest] = header
         if header.layout.digest != file.layout or header.file.times != file.times:
-            self._tell(file.name, "its header is not the one that was remembered of it")
+            self.findings.tell(file.name, "its header is not the one that was remembered of it")
         for name, of_file in header.layout.variables.items():
             variable = self.state.united.variables.get(name)
             if variable is None or name not in self.group:
@@ -206,7 +196,7 @@ class _Proof:
                 self._packing(file.name, name, array, expected, of_file.dtype)
             units = array.attrs.get("units")
             if of_file.units is not None and not same_units(of_file.units, units):
-                self._tell(file.name, f"{name}: unit {_word(units)}, source {of_file.units}")
+                self.findings.tell(file.name, f"{name}: unit {_word(units)}, source {of_file.units}")
         self._times_of(file, header)
         self._statics_of(file, header)
 
@@ -216,13 +206,12 @@ class _Proof:
             return
         # With a cadence the axis is in whole seconds.
         slack = SECOND // 2 if self.state.cadence else 0
-        for i, slot in enumerate(self.state.axis):
-            if slot.digest != file.digest or i >= len(self.times):
-                continue
+        for i in (i for i in self.places[file.digest] if i < len(self.times)):
+            slot = self.state.axis[i]
             exact = header.file.times[slot.position] if slot.position < len(header.file.times) else None
             if exact is None or abs(exact - self.times[i]) > slack:
                 words = [iso_time(t, time.calendar) if t is not None else "none" for t in (exact, self.times[i])]
-                self._tell(file.name, f"{time.name} [{i}]: source {words[0]}, published {words[1]}")
+                self.findings.tell(file.name, f"{time.name} [{i}]: source {words[0]}, published {words[1]}")
 
     def _statics_of(self, file: FileGrid, header: GridHeader) -> None:
         """A file's axes and constant variables against the published ones, as far as the rules tie them."""
@@ -239,13 +228,13 @@ class _Proof:
                     continue
                 raw = read_raw(sources.of(file.digest)[1], of_file)
                 values = self._array(name)[...]
-                self._count(file.name, raw.size)
+                self.findings.count(file.name, raw.size)
                 if loose:
                     close = np.isclose(raw.astype("f8"), values.astype("f8"), rtol=0, atol=tolerance, equal_nan=True)
-                    self._cells(file.name, name, None, close, raw, values)
+                    self.findings.cells(file.name, name, None, close, raw, values)
                 else:
                     expected = as_published(raw, of_file, variable)
-                    self._equal(file.name, name, None, expected, values)
+                    self.findings.equal(file.name, name, None, expected, values)
 
     def block(self, block: int) -> BlockStats:
         """Every value of one block against its files; returns what was counted."""
@@ -290,13 +279,13 @@ class _Proof:
                 continue
             published = self.state.united.variables[name]
             raw = read_raw(opened, of_file, self.state.united.time.dim, times)
-            self._count(file.name, raw.size)
+            self.findings.count(file.name, raw.size)
             expected = as_published(raw, of_file, published)
-            self._equal(file.name, name, start + first, expected, values[first:stop])
+            self.findings.equal(file.name, name, start + first, expected, values[first:stop])
             if adds_fill(of_file.packing, published.packing) and published.packing.fill is not None:
                 hidden = raw == published.packing.fill.numpy()
                 if hidden.any():
-                    self._tell(
+                    self.findings.tell(
                         file.name,
                         f"{name}: {int(hidden.sum())} values are {published.packing.fill}, which marks times "
                         "without a file and would be read as missing",
@@ -312,47 +301,8 @@ class _Proof:
             if header is not None and name in header.layout.variables:
                 continue
             owner = WHOLE if header is None else header.file.name
-            self._count(owner, values[i].size)
-            self._equal(owner, name, start + i, np.full_like(values[i : i + 1], fill), values[i : i + 1])
-
-    def _equal(self, owner: str, name: str, position: int | None, expected: np.ndarray, values: np.ndarray) -> None:
-        if expected.dtype != values.dtype or expected.shape != values.shape:
-            self._tell(
-                owner,
-                f"{name}: published {values.dtype.name} {values.shape}, source {expected.dtype.name} {expected.shape}",
-            )
-            return
-        self._cells(owner, name, position, same_bits(expected, values), expected, values)
-
-    def _cells(
-        self,
-        owner: str,
-        name: str,
-        position: int | None,
-        same: np.ndarray,
-        expected: np.ndarray,
-        values: np.ndarray,
-    ) -> None:
-        """Tell the first cells that are not the same, with the time and position on the published axis."""
-        import numpy as np
-
-        if same.all():
-            return
-        wrong = np.argwhere(~np.atleast_1d(same))
-        for cell in wrong[:_TOLD].tolist():
-            index = tuple(cell)[: same.ndim]
-            at = ""
-            if position is not None:
-                time = self.state.united.time
-                assert time is not None
-                at = f" at {iso_time(self.state.axis[position + index[0]].time, time.calendar)}"
-                place = (position + index[0], *index[1:])
-            else:
-                place = index
-            self._tell(owner, f"{name}{at} {list(place)}: source {expected[index]}, published {values[index]}")
-        if len(wrong) > _TOLD:
-            where = "" if position is None else f" in positions {position}..{position + len(values) - 1}"
-            self._tell(owner, f"{name}: {len(wrong) - _TOLD} more cells differ{where}")
+            self.findings.count(owner, values[i].size)
+            self.findings.equal(owner, name, start + i, np.full_like(values[i : i + 1], fill), values[i : i + 1])
 
 
 def _is_nan(value: Any) -> bool:

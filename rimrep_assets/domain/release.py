@@ -6,6 +6,7 @@ Not here: writing any of it (``ports/release_log``, ``ports/projector``), or dec
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -38,7 +39,7 @@ class StoredFile(StrictModel):
     bytes: int
 
     @classmethod
-    def of(cls, path: str, data: bytes) -> StoredFile:
+    def of(cls, path: str, data: builtins.bytes) -> StoredFile:
         return cls(path=path, sha256=sha256(data), bytes=len(data))
 
 

@@ -99,8 +99,8 @@ def _bad_bytes(path: Path, name: str, encoding: str) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 byte = f"0x{line[error.start]:02x}"
                 yield (
-                    f"{name}: line {number}, byte offset {offset + error.start}: byte {byte} is not {encoding}; "
-                    "declare read_csv.encoding (often latin-1 or cp1252)"
+                    f"{name}: line {number}, byte offset {offset + error.start}: byte {byte} is not "
+                    f"{encoding.removesuffix('-sig')}; declare read_csv.encoding (often latin-1 or cp1252)"
                 )
             offset += len(line)
 

@@ -89,8 +89,8 @@ def as_type(cells: pa.Array, wanted: ColumnType) -> pa.Array | None:
     target = arrow_type(wanted.type)
     if cells.type == target:
         return cells
-    if pa.types.is_null(cells.type):
-        return pa.nulls(len(cells), target)
+    if pa.types.is_null(target) or pa.types.is_null(cells.type):
+        return pa.nulls(len(cells), target) if cells.null_count == len(cells) else None
     if not pa.types.is_string(cells.type):
         return _cast_exactly(cells, target, wanted.type)
     if wanted.type == "datetime":
