@@ -93,8 +93,8 @@ def _read_served(row: dict[str, Any], pygeoapi: str) -> str:
         west, south, east, north = collection["extent"]["spatial"]["bbox"][0]
         middle, centre = (south + north) / 2, (west + east) / 2
         box = f"{centre - 1},{middle - 1},{centre + 1},{middle + 1}"
-        day = collection["extent"]["temporal"]["interval"][0][0]
-        coverage = _get(f"{base}/coverage?f=json&bbox={box}&datetime={day[:10]}")
+        begin = collection["extent"]["temporal"]["interval"][0][0]
+        coverage = _get(f"{base}/coverage?f=json&bbox={box}&datetime={begin}")
         return f"pygeoapi serves a coverage of {', '.join(coverage['ranges'])}"
     items = _get(f"{base}/items?f=json&limit=1")
     identifier = items["features"][0]["id"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import codecs
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rimrep_assets.domain.dataset import ReadCsv
 from rimrep_assets.domain.errors import DataError, DefinitionError
+from rimrep_assets.domain.table_types import Misfit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 * 1024 * 1024
 """also the longest row that can be read"""
 MOST_EXAMPLES = 5
+NOT_OF_ITS_TYPE = "CSV conversion error"
+"""Arrow's words; those for bytes that are no text name UTF8 besides"""
 
 
 def header_of(path: Path, name: str, options: ReadCsv) -> list[str]:
@@ -46,14 +49,20 @@ def header_of(path: Path, name: str, options: ReadCsv) -> list[str]:
     return header
 
 
-def text_blocks(path: Path, name: str, options: ReadCsv, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Rows in file order, all cells as text, null where empty or one of ``options.na``.
+def text_blocks(
+    path: Path, name: str, options: ReadCsv, columns: Mapping[str, str | None]
+) -> Iterator[pa.RecordBatch]:
+    """Rows in file order, null where empty or one of ``options.na``; cells of ``columns`` (name to type) that are
+    to be integer or number as such, all others as text.
 
     Empty lines are no rows. Memory: a few blocks of 8 MiB, at any file size.
-    Raises: DataError naming bad bytes (line and offset) and rows with too few or too many cells.
+    Raises: DataError naming bad bytes (line and offset) and rows with too few or too many cells; Misfit where a
+    cell is not the number that it should be.
     """
     import pyarrow as pa
     import pyarrow.csv as pacsv
+
+    direct = {"integer": pa.int64(), "number": pa.float64()}
 
     try:
         yield from pacsv.open_csv(
@@ -62,12 +71,14 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Sequence[str])
             parse_options=pacsv.ParseOptions(delimiter=options.delimiter, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
+                column_types={name: direct.get(kind or "", pa.string()) for name, kind in columns.items()},
                 null_values=["", *options.na],
                 strings_can_be_null=True,
             ),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError) as error:
+        if NOT_OF_ITS_TYPE in str(error) and "UTF8" not in str(error):
+            raise Misfit(str(error)) from error
         raise DataError(_what_is_wrong(path, name, options) or f"{name}: {error}") from error
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_rows import BATCH_ROWS, in_order
-from rimrep_assets.domain.table_source import geometry_column
+from rimrep_assets.domain.table_source import geometry_column, makes_points
 from rimrep_assets.domain.table_types import arrow_type
 from rimrep_assets.domain.table_version import (
     FILE,
@@ -60,11 +60,13 @@ def fold_table(
     out.mkdir(parents=True, exist_ok=True)
     import pyarrow as pa
 
+    # Points are made again behind the sort: cheaper than carrying them through it.
+    carried = [name for name in columns if not (makes_points(dataset) and name == geometry_column(dataset))]
     stream = pa.schema(
-        [*((name, arrow_type(kind)) for name, kind in columns.items()), (FILE, pa.int32()), (ROW, pa.int64())]
+        [*((name, arrow_type(columns[name])) for name in carried), (FILE, pa.int32()), (ROW, pa.int64())]
     )
     numbers = {name: number for number, name in enumerate(files)}
-    rows = _rows(base, kept, staged, columns, numbers, stream)
+    rows = _rows(base, kept, staged, carried, numbers, stream)
     keys = [*dataset.layout.sort_by, FILE, ROW]
     with TableWriter(out, columns, files, dataset) as writer:
         writer.write(in_order(rows, stream, keys, spill=str(out)))
@@ -125,7 +127,7 @@ def _rows(
     base: TableVersion | None,
     kept: Collection[str],
     staged: Mapping[str, Path],
-    columns: Mapping[str, str],
+    columns: Collection[str],
     numbers: Mapping[str, int],
     schema: pa.Schema,
 ) -> Iterator[pa.RecordBatch]:
@@ -138,7 +140,7 @@ def _rows(
     for name, part in staged.items():
         row = 0
         with pq.ParquetFile(part) as parquet:
-            for batch in parquet.iter_batches(BATCH_ROWS):
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns)):
                 files = np.full(len(batch), numbers[name], np.int32)
                 row_numbers = np.arange(row, row + len(batch), dtype=np.int64)
                 yield _as_united(batch, files, row_numbers, schema, name)
@@ -148,7 +150,7 @@ def _rows(
 def _base_rows(
     base: TableVersion,
     kept: Collection[str],
-    columns: Mapping[str, str],
+    columns: Collection[str],
     numbers: Mapping[str, int],
     schema: pa.Schema,
 ) -> Iterator[pa.RecordBatch]:

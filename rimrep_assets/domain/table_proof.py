@@ -21,9 +21,9 @@ from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.table_rows import in_order
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source, platform_columns
-from rimrep_assets.domain.table_types import ColumnType
+from rimrep_assets.domain.table_types import ColumnType, Misfit
 from rimrep_assets.domain.table_version import FILE, ROW, FileContents, TableVersion, contents_of
-from rimrep_assets.domain.tabular import Misfit, declared_types, typed_blocks
+from rimrep_assets.domain.tabular import declared_types, typed_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa

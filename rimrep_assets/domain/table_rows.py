@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SORT_MEMORY = "384MB"
+SORT_MEMORY = "1GB"
 """DuckDB's; what does not fit is sorted in files"""
 BATCH_ROWS = 65_536
 MOST_BYTES = 64 * 1024 * 1024
@@ -33,15 +33,33 @@ def in_order(
     # Positions for names: DuckDB takes names that differ in case for one. Whole numbers for instants: its
     # time zones are an extension.
     lean = pa.schema([(f"c{i}", _lean(field.type)) for i, field in enumerate(schema)])
-    reader = pa.RecordBatchReader.from_batches(lean, (_as(batch, lean) for batch in batches))
+    failures: list[Exception] = []
+    reader = pa.RecordBatchReader.from_batches(lean, _remembering(batches, lean, failures))
     order = ", ".join(f"c{schema.get_field_index(key)} ASC NULLS LAST" for key in keys)
     with tempfile.TemporaryDirectory(dir=spill) as folder:
         config = {"memory_limit": SORT_MEMORY, "temp_directory": folder, "preserve_insertion_order": "false"}
         with duckdb.connect(config=config) as connection:
             connection.register("stream", reader)
             ordered = connection.sql(f"SELECT * FROM stream ORDER BY {order}")  # noqa: S608
-            for batch in ordered.to_arrow_reader(BATCH_ROWS):
-                yield _as(batch, schema)
+            try:
+                for batch in ordered.to_arrow_reader(BATCH_ROWS):
+                    yield _as(batch, schema)
+            except (duckdb.Error, pa.ArrowException, OSError):
+                # DuckDB turns what went wrong in the rows into words of its own.
+                if failures:
+                    raise failures[0] from None
+                raise
+
+
+def _remembering(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, failures: list[Exception]
+) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in batches:
+            yield _as(batch, schema)
+    except Exception as error:
+        failures.append(error)
+        raise
 
 
 def _lean(kind: pa.DataType) -> pa.DataType:

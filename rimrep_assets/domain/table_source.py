@@ -48,14 +48,15 @@ def platform_columns(dataset: Dataset) -> tuple[str, ...]:
 class SourceTable:
     """``names``: columns after the declared steps, in the file's order, a geometry that the file holds last.
 
-    ``blocks``: reads the file from its start; cells are text (CSV) or what the layer has. ``times``: columns that
+    ``blocks``: reads the file from its start; cells are text (CSV) or what the layer has. It is told the types that
+    columns will have, and may hand over numbers where that saves making text of them (Misfit where one is none). ``times``: columns that
     the layer knows as date with time, ``texts`` those that a layer holds as text (times among them); for CSV both
     are empty, because there all is text. ``timezone``: the zone of times that carry none.
     """
 
     file: str
     names: tuple[str, ...]
-    blocks: Callable[[], Iterator[pa.RecordBatch]]
+    blocks: Callable[[Mapping[str, str]], Iterator[pa.RecordBatch]]
     crs: Mapping[str, Any] | None = None
     times: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
@@ -76,7 +77,9 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
         return SourceTable(
             file=name,
             names=tuple(final[column] for column in keep),
-            blocks=lambda: _renamed(text_blocks(path, name, csv, keep), final),
+            blocks=lambda kinds: _renamed(
+                text_blocks(path, name, csv, {column: kinds.get(final[column]) for column in keep}), final
+            ),
             crs=crs84() if geometry_column(dataset) else None,
             timezone=csv.timezone,
         )
@@ -87,7 +90,7 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
     return SourceTable(
         file=name,
         names=(*(final[c] for c in layer.names if c in final), final[layer.geometry]),
-        blocks=lambda: _renamed(layer_blocks(layer), final),
+        blocks=lambda _: _renamed(layer_blocks(layer), final),
         crs=layer.crs,
         times=frozenset(final[c] for c in layer.times if c in final),
         texts=frozenset(final[c] for c in layer.texts if c in final),

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 GUESSED = ("boolean", "integer", "number", "date", "datetime")
 """the types that cells without a declared type are tried as, strictest first"""
 LIKE_A_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-IDENTIFIER = r"^\s*[+-]?(0\d|\d{19})"
-"""leading zeros, or more digits than an integer keeps: an identifier, never a number that was guessed"""
+IDENTIFIER = {"integer": r"^\s*[+-]?0\d", "number": r"^\s*[+-]?(0\d|\d{16,}\s*$)"}
+"""leading zeros, or more digits than the type keeps: an identifier, never a number that was guessed"""
 MOST_MISFITS = 5
 """so many cells of a column are shown"""
+
+
+class Misfit(ValueError):
+    """A cell is not of its column's type: the types must be settled by looking at all cells."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,8 @@ class ColumnWatch:
 def _could_be(cells: pa.Array, guess: ColumnType) -> bool:
     import pyarrow.compute as pc
 
-    if guess.type in ("integer", "number") and pc.any(pc.match_substring_regex(cells, IDENTIFIER)).as_py():
+    identifier = IDENTIFIER.get(guess.type)
+    if identifier and pc.any(pc.match_substring_regex(cells, identifier)).as_py():
         return False
     try:
         return as_type(cells, guess) is not None

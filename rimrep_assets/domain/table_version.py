@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +24,10 @@ from rimrep_assets.domain.table_geometry import (
     crs84,
     crs_code,
     geo_metadata,
+    points_from,
 )
 from rimrep_assets.domain.table_rows import BATCH_ROWS, row_groups
-from rimrep_assets.domain.table_source import geometry_column
+from rimrep_assets.domain.table_source import geometry_column, makes_points
 from rimrep_assets.domain.table_types import arrow_type
 from rimrep_assets.domain.tabular import PART_KEY
 
@@ -126,6 +128,8 @@ class TableWriter:
         self._group_rows = dataset.layout.row_group_rows
         geometry = geometry_column(dataset)
         self._geometry = geometry if geometry in columns else None
+        x_and_y = (str(dataset.coordinates.x), str(dataset.coordinates.y))
+        self._made_from = x_and_y if makes_points(dataset) else None
         self._crs = next(iter(files.values())).crs or (crs84() if self._geometry else None)
         self._types: set[str] = set()
         self._bounds = np.full(4, np.nan)
@@ -137,13 +141,17 @@ class TableWriter:
         if self._made_fid:
             kinds["fid"] = "string"
         self._schema = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
-        # Metadata of the Arrow schema would hide from Arrow's readers what is added to the file when it ends.
+        # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends.
         self._about = {"pandas": json.dumps(_pandas_metadata(kinds))}
         origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
         # Dictionaries do not help columns in which no two values are alike.
         coded = [name for name, kind in kinds.items() if kind == "string" and name != "fid"]
         self._data = pq.ParquetWriter(
-            out / "data.parquet", self._schema, compression="zstd", use_dictionary=coded or False
+            out / "data.parquet",
+            self._schema,
+            compression="zstd",
+            use_dictionary=coded or False,
+            store_schema=False,
         )
         self._origin = pq.ParquetWriter(out / "rows.parquet", origin, compression="zstd", use_dictionary=["file"])
         self._origin_schema = origin
@@ -164,23 +172,37 @@ class TableWriter:
         self._origin.close()
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
-        """Write rows that carry ``FILE`` and ``ROW``, in their order, adding bbox and fid."""
+        """Write rows that carry ``FILE`` and ``ROW``, in their order, adding points from x and y, bbox and fid."""
+        heavy = None if self._made_from else self._geometry
+        with ThreadPoolExecutor(max_workers=1) as behind:
+            # One group is written while the next is put in order.
+            pending = None
+            for group in row_groups(batches, self._group_rows, heavy):
+                if pending:
+                    pending.result()
+                pending = behind.submit(self._write_group, group)
+            if pending:
+                pending.result()
+
+    def _write_group(self, group: pa.Table) -> None:
         import pyarrow as pa
 
-        for group in row_groups(batches, self._group_rows, self._geometry):
-            columns = {name: group.column(name) for name in group.schema.names}
-            files, rows = columns.pop(FILE), columns.pop(ROW)
-            if self._geometry:
-                columns["bbox"] = pa.chunked_array(
-                    [self._cover(chunk) for chunk in columns[self._geometry].chunks]
-                )
-            if self._made_fid:
-                columns["fid"] = self._keys(files, rows)
-            ordered = [columns[name] for name in self._schema.names]
-            self._data.write_table(pa.table(ordered, schema=self._schema), row_group_size=len(group))
-            origin = pa.table([files, rows], schema=self._origin_schema)
-            self._origin.write_table(origin, row_group_size=len(group))
-            self.rows += len(group)
+        columns = {name: group.column(name) for name in group.schema.names}
+        files, rows = columns.pop(FILE), columns.pop(ROW)
+        if self._made_from and self._geometry:
+            x, y = (columns[name].combine_chunks() for name in self._made_from)
+            columns[self._geometry] = pa.chunked_array([points_from(x, y)])
+        if self._geometry:
+            columns["bbox"] = pa.chunked_array(
+                [self._cover(chunk) for chunk in columns[self._geometry].chunks]
+            )
+        if self._made_fid:
+            columns["fid"] = self._keys(files, rows)
+        ordered = [columns[name] for name in self._schema.names]
+        self._data.write_table(pa.table(ordered, schema=self._schema), row_group_size=len(group))
+        origin = pa.table([files, rows], schema=self._origin_schema)
+        self._origin.write_table(origin, row_group_size=len(group))
+        self.rows += len(group)
 
     def _keys(self, files: pa.ChunkedArray, rows: pa.ChunkedArray) -> pa.ChunkedArray:
         import pyarrow as pa

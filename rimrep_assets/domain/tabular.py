@@ -22,6 +22,7 @@ from rimrep_assets.domain.table_types import (
     MOST_MISFITS,
     ColumnType,
     ColumnWatch,
+    Misfit,
     arrow_type,
     as_type,
     declared_type,
@@ -42,10 +43,6 @@ class StagedTable:
     rows: int
     crs: dict[str, Any] | None
     misfits: dict[str, tuple[str, ...]]
-
-
-class Misfit(Exception):
-    """A cell is not of its column's type: the types must be settled by looking at all cells."""
 
 
 def stage_table(
@@ -91,14 +88,15 @@ def typed_blocks(
 ) -> Iterator[pa.RecordBatch]:
     """The file's rows in their order and ``types``, with the geometry last.
 
-    Raises: DataError for times that name no instant and places outside the globe (with rows, from 0).
+    Raises: DataError for times that name no instant and places outside the globe (with rows, from 0); Misfit for
+    a cell that is not of its type.
     """
     import pyarrow as pa
 
     geometry = geometry_column(dataset)
     geographic = is_geographic(table.crs)
     row = 0
-    for block in table.blocks():
+    for block in table.blocks({column: known.type for column, known in types.items()}):
         columns, problems = _converted(block, table, types, row)
         if makes_points(dataset) and not problems:
             assert geometry and dataset.coordinates.x and dataset.coordinates.y
@@ -165,7 +163,7 @@ def _settle(
         column: ColumnWatch(declared.get(column), table.timezone) for column in table.names if column in columns
     }
     row = 0
-    for block in table.blocks():
+    for block in table.blocks({}):
         for column, watch in watches.items():
             watch.see(block.column(column), row)
         row += len(block)
@@ -225,7 +223,7 @@ def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str,
             ColumnType("number") if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None
         )
         row = 0
-        for block in table.blocks():
+        for block in table.blocks({}):
             bad.see(block.column(column), row)
             row += len(block)
         shown = f": {', '.join(bad.misfits)}" if bad.misfits else ""

@@ -147,8 +147,8 @@ class Published:
         return xr.open_zarr(self.store, consolidated=False, chunks=None)
 
     def content(self) -> dict[str, Any]:
-        """Every array's raw values and attributes."""
-        found: dict[str, Any] = {"": dict(self.group.attrs)}
+        """Every array's raw values and attributes, and every key that is stored."""
+        found: dict[str, Any] = {"": dict(self.group.attrs), "keys": sorted(self.store._store_dict)}
         for name, array in self.group.arrays():
             found[name] = (array.dtype.str, array.shape, array.chunks, np.asarray(array[...]).tobytes(), dict(array.attrs))
         return found

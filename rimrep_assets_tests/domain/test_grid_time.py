@@ -56,9 +56,7 @@ def test_whole_microseconds_survive_the_way_to_the_store_and_back(moments):
     numbers = encode_times(times, units, "proleptic_gregorian")
     assert numbers.dtype == "int64"
     assert list(decode_times(numbers, parse_units(units, None))) == times
-    assert iso_time(times[0]).removesuffix("Z") == pd.Timestamp(moments[0]).isoformat().rstrip("0").removesuffix(
-        "." if moments[0].microsecond else "~"
-    ) or pd.Timestamp(iso_time(times[0])).tz_localize(None) == pd.Timestamp(moments[0])
+    assert pd.Timestamp(iso_time(times[0])).tz_localize(None) == pd.Timestamp(moments[0])
 
 
 def test_fractions_of_days_are_rounded_to_the_microsecond():

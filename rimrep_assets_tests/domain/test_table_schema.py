@@ -21,7 +21,7 @@ def reefs(tmp_path):
     path.write_text(
         "site,n,depth,lon,lat,t,d,ok\n"
         "a,1,1.5,142,-10,2020-01-01T00:00:00Z,2020-01-01,true\nb,,9,143,-11,2020-01-02T00:00:00.5Z,,\n"
-        ",3,,,,,2020-02-01,false\n"
+        ",3,0,,,2020-01-03T00:00:00Z,2020-02-01,false\n"
     )
     return {"in.csv": path}, table(coordinates={**LONLAT, "t": "t", "z": "depth"})
 
@@ -48,7 +48,7 @@ def test_the_published_schema_keeps_what_people_wrote_and_measures_the_rest(reef
     assert by_name["site"] == {"name": "site", "type": "string", "title": "Site"}
     assert by_name["n"] == {"name": "n", "type": "integer", "min": 1, "max": 3}
     assert by_name["depth"] == {
-        "name": "depth", "type": "number", "min": 1.5, "max": 9.0, "coordinates": "z", "unit": "m",
+        "name": "depth", "type": "number", "min": 0.0, "max": 9.0, "coordinates": "z", "unit": "m",
         "constraints": {"minimum": 0, "maximum": 10},
     }  # fmt: skip
     assert (by_name["t"]["min"], by_name["t"]["coordinates"]) == ("2020-01-01T00:00:00Z", "t")
