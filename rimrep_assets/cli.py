@@ -100,8 +100,12 @@ def settings_from(catalog: str | None = None, store: str | None = None, environm
     from rimrep_assets.ports.workbench import Settings
 
     settings = Settings.from_environment(os.environ)
-    told = {"catalog": catalog, "store": store, "environment": environment}
-    settings = replace(settings, **{key: value for key, value in told.items() if value is not None})
+    settings = replace(
+        settings,
+        catalog=catalog or settings.catalog,
+        store=store or settings.store,
+        environment=environment or settings.environment,
+    )
     if settings.catalog and "://" not in settings.catalog and not settings.catalog.startswith("git@"):
         settings = replace(settings, catalog=str(Path(settings.catalog).expanduser().absolute()))
     provide_example(settings)

@@ -4,6 +4,7 @@ Here belongs the op, its checks by name, and what they report. Not here: judging
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -72,9 +73,9 @@ def _attempts(context: dg.AssetExecutionContext, publication: Publication, datas
     return publication.attempts_of(attempt_of(context.run_id))
 
 
-def _facts_metadata(record: ReleaseRecord) -> dict[str, object]:
+def _facts_metadata(record: ReleaseRecord) -> dict[str, Any]:
     facts = record.facts
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "extents_from_data": record.datapackage["rimrep"]["extents_from_data"],
         "bbox": list(facts.bbox) if facts.bbox else None,
         "start": facts.start,

@@ -23,15 +23,17 @@ def collection_key(collection: str) -> dg.AssetKey:
     return dg.AssetKey(["collections", collection])
 
 
-def spec(dataset: Dataset, asset: str, description: str, deps: tuple[str, ...] = (), **more: object) -> dg.AssetSpec:
+def spec(
+    dataset: Dataset, asset: str, description: str, deps: tuple[str, ...] = (), skippable: bool = False
+) -> dg.AssetSpec:
     """One asset of ``dataset`` that depends on assets of the same dataset."""
-    kinds = {"data": {dataset.format}, "source": {dataset.source.kind}}.get(asset, {"json"})
+    known: dict[str, str] = {"data": dataset.format, "source": dataset.source.kind}
     return dg.AssetSpec(
         key(dataset.id, asset),
         deps=[key(dataset.id, dep) for dep in deps],
         group_name=word(dataset.id),
         description=description,
-        kinds=kinds,
+        kinds={known.get(asset, "json")},
         tags={"rimrep/collection": dataset.collection, "rimrep/access": dataset.access},
-        **more,  # type: ignore[arg-type]
+        skippable=skippable,
     )

@@ -33,8 +33,13 @@ class Platform(dg.ConfigurableResource):
 
     def settings(self) -> Settings:
         """The settings of this process. Credentials stay in the environment, so that no run config holds them."""
-        told = {key: getattr(self, key) for key in ("catalog", "store", "environment") if getattr(self, key)}
-        return replace(Settings.from_environment(os.environ), **told)
+        there = Settings.from_environment(os.environ)
+        return replace(
+            there,
+            catalog=self.catalog or there.catalog,
+            store=self.store or there.store,
+            environment=self.environment or there.environment,
+        )
 
 
 def attempt_of(run_id: str) -> str:

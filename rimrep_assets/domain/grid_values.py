@@ -126,9 +126,9 @@ def as_published(raw: np.ndarray, of_file: Variable, published: Variable) -> np.
 
 def is_unpacked(of_file: Variable, published: Variable) -> bool:
     """Whether the published variable holds decoded values of this file's."""
-    if published.role == "coordinate":
+    if published.role == "coordinate" or published.packing.scales:
         return False
-    if of_file.dtype != published.dtype or of_file.packing.scales != published.packing.scales:
+    if of_file.dtype != published.dtype or of_file.packing.scales:
         return True
     # A fill that only the published variable has was added for times without a file; the bits are the same.
     return of_file.packing != published.packing and not adds_fill(of_file.packing, published.packing)

@@ -28,6 +28,11 @@ from rimrep_assets.domain.grid_state import GridState
 
 __all__ = ["FileGrid", "GridHeader", "GridLayout", "GridState", "read_header", "unite"]
 
+ADVICE = (
+    "if these files do belong together, declare by what rule they are united (unite: {variables: common | all, "
+    "coordinate_tolerance: ...}, and unpack where packing differs), or exclude files."
+)
+
 # What netCDF puts where nothing was written; https://docs.unidata.ucar.edu/netcdf-c/current/netcdf_8h_source.html
 _DEFAULT_FILL = {
     "int8": -127,
@@ -56,7 +61,7 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
     _refuse_impossible(known, dataset)
     differences = _differences(known, dataset)
     if differences:
-        raise DataError(differences, advice=_advice(dataset))
+        raise DataError(differences, advice=ADVICE)
     layouts = {h.file.layout: h.layout for h in known}
     united = _United(known, dataset).layout()
     files, agreed = _attributes(known)
@@ -69,6 +74,7 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
         cadence=dataset.layout.cadence,
         values=_values(known, dataset),
     )
+    # Built now, so that overlapping times are refused here.
     _ = state.axis
     return state
 
@@ -113,11 +119,6 @@ def _differences(headers: Sequence[GridHeader], dataset: Dataset) -> list[str]:
 def _named(names: Sequence[str]) -> str:
     more = len(names) - 1
     return f"{names[0]}{f' (and {more} more)' if more else ''} has"
-
-
-def _advice(dataset: Dataset) -> str:
-    steps = "unite: {variables: common | all, coordinate_tolerance: ...}, and unpack where packing differs"
-    return f"if these files do belong together, declare by what rule they are united ({steps}), or exclude files."
 
 
 @dataclass

@@ -49,9 +49,7 @@ def header_of(path: Path, name: str, options: ReadCsv) -> list[str]:
     return header
 
 
-def text_blocks(
-    path: Path, name: str, options: ReadCsv, columns: Mapping[str, str | None]
-) -> Iterator[pa.RecordBatch]:
+def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, str | None]) -> Iterator[pa.RecordBatch]:
     """Rows in file order, null where empty or one of ``options.na``; cells of ``columns`` (name to type) that are
     to be integer or number as such, all others as text.
 
@@ -125,8 +123,7 @@ def _ragged_rows(path: Path, name: str, options: ReadCsv, encoding: str) -> Iter
             for number, row in enumerate(rows):
                 if len(row) != width:
                     yield (
-                        f"{name}: row {number} (line {reader.line_num}) has {len(row)} cells, "
-                        f"the header has {width}"
+                        f"{name}: row {number} (line {reader.line_num}) has {len(row)} cells, the header has {width}"
                     )
         except csv.Error as error:
             yield f"{name}: line {reader.line_num}: {error}"

@@ -62,9 +62,7 @@ def measure_table(data: Path, dataset: Dataset) -> Facts:
     with pq.ParquetFile(data) as parquet:
         schema = parquet.schema_arrow
         geo = json.loads((parquet.metadata.metadata or {}).get(b"geo", b"null"))
-        columns = {
-            f.name: _Column(type_name(f.type)) for f in schema if not (geo and f.name == COVERING)
-        }
+        columns = {f.name: _Column(type_name(f.type)) for f in schema if not (geo and f.name == COVERING)}
         for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns)):
             for name, column in columns.items():
                 column.see(batch.column(name))
@@ -105,18 +103,14 @@ def _instant(value: Any, kind: str) -> str | None:
     return text.removesuffix(".000000") + "Z"
 
 
-def _in_wgs84(
-    bbox: list[float] | None, crs: Mapping[str, Any] | None
-) -> tuple[float, float, float, float] | None:
+def _in_wgs84(bbox: list[float] | None, crs: Mapping[str, Any] | None) -> tuple[float, float, float, float] | None:
     import pyproj
 
     if bbox is None:
         return None
     west, south, east, north = bbox
     if crs_code(crs) not in WGS84:
-        to_wgs84 = pyproj.Transformer.from_crs(
-            pyproj.CRS.from_json_dict(dict(crs or {})), "OGC:CRS84", always_xy=True
-        )
+        to_wgs84 = pyproj.Transformer.from_crs(pyproj.CRS.from_json_dict(dict(crs or {})), "OGC:CRS84", always_xy=True)
         west, south, east, north = to_wgs84.transform_bounds(west, south, east, north)
     if east > 180:
         west, east = (-180.0, 180.0) if east - west >= 360 else (_wrapped(west), _wrapped(east))

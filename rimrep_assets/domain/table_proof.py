@@ -265,9 +265,7 @@ class _Comparison:
         shown = f"{_shown(source)} in the source{by}, {_shown(published)} published"
         # Thousands of sentences would be counted and thrown away.
         self.differences.append(
-            f"{self.name}: row {row}, column {column!r}: {shown}"
-            if len(self.differences) <= MOST_DIFFERENCES
-            else ""
+            f"{self.name}: row {row}, column {column!r}: {shown}" if len(self.differences) <= MOST_DIFFERENCES else ""
         )
 
     def _hold_against_second_reader(self) -> None:
@@ -281,9 +279,7 @@ class _Comparison:
             listed = ", ".join(str(row) for row in sorted(self._chosen)[:5])
             self.differences.append(f"{self.name}: a second reader does not find rows such as {listed}")
 
-    def _hold(
-        self, row: int, read: Mapping[str, Any], published: Mapping[str, Any], kinds: Mapping[str, str]
-    ) -> int:
+    def _hold(self, row: int, read: Mapping[str, Any], published: Mapping[str, Any], kinds: Mapping[str, str]) -> int:
         """Compare one row; returns the number of values."""
         for column, kind in kinds.items():
             if not same_value(read.get(column), published.get(column), kind):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SORT_MEMORY = "1GB"
+SORT_MEMORY = "384MB"
 """DuckDB's; what does not fit is sorted in files"""
 BATCH_ROWS = 65_536
 MOST_BYTES = 64 * 1024 * 1024
@@ -75,9 +75,7 @@ def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=schema)
 
 
-def row_groups(
-    batches: Iterator[pa.RecordBatch], rows: int, heavy: str | None = None
-) -> Iterator[pa.Table]:
+def row_groups(batches: Iterator[pa.RecordBatch], rows: int, heavy: str | None = None) -> Iterator[pa.Table]:
     """``batches`` cut anew, every table in one chunk a column: ``rows`` long, shorter where the binary column
     ``heavy`` exceeds ``MOST_BYTES``. Where the cuts fall depends on the rows alone, not on how they arrived."""
     import numpy as np

@@ -38,9 +38,7 @@ class Difference:
     message: str
 
 
-def schema_of(
-    data: Path, facts: Facts, dataset: Dataset, curated: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def schema_of(data: Path, facts: Facts, dataset: Dataset, curated: Mapping[str, Any] | None) -> dict[str, Any]:
     """The Table Schema to publish: a field for every column of the file ``data``, in its order.
 
     Keys that people wrote (title, description, unit, constraints, ...) are kept; type, ``min``, ``max``,
@@ -123,9 +121,7 @@ def _same_type(one: Any, other: Any) -> bool:
     return one == other or (one in GEOMETRY_TYPES and other in GEOMETRY_TYPES)
 
 
-def _type_differs(
-    now: Mapping[str, Any], then: Mapping[str, Any], misfits: Sequence[str]
-) -> Iterator[Difference]:
+def _type_differs(now: Mapping[str, Any], then: Mapping[str, Any], misfits: Sequence[str]) -> Iterator[Difference]:
     # A field without a type, or of any, takes what comes.
     if _same_type(now["type"], then.get("type", "any")) or then.get("type", "any") == "any":
         return

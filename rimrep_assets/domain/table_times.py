@@ -42,13 +42,12 @@ def instants(texts: pa.Array, timezone: str | None, pattern: str | None = None) 
     shortest = pc.min(pc.utf8_length(texts)).as_py()
     if shortest is not None and shortest <= DATE_LENGTH:
         return None
-    zoned = _cast(texts, pa.timestamp("us", "UTC"))
-    if zoned is not None:
-        return zoned
+    if pc.all(pc.match_substring_regex(texts.slice(0, 1000), HAS_ZONE)).as_py():
+        # A cast that fails is told so by every cell, which costs more than the cast: try the likely one alone.
+        zoned = _cast(texts, pa.timestamp("us", "UTC"))
+        return zoned if zoned is not None else _mixed(texts, timezone)
     naive = _cast(texts, pa.timestamp("us"))
-    if naive is not None:
-        return _local(naive, timezone)
-    return _mixed(texts, timezone)
+    return _local(naive, timezone) if naive is not None else _mixed(texts, timezone)
 
 
 def _mixed(texts: pa.Array, timezone: str | None) -> pa.Array | None:

@@ -101,9 +101,7 @@ def contents_of(version: TableVersion) -> dict[str, FileContents]:
     files = json.loads(metadata[FILES_KEY])
     told = json.loads(metadata[CONTENTS_KEY])
     kinds = told["columns"]
-    return {
-        name: FileContents(dict(kinds[kind]), told["crs"]) for name, kind in zip(files, told["file"], strict=True)
-    }
+    return {name: FileContents(dict(kinds[kind]), told["crs"]) for name, kind in zip(files, told["file"], strict=True)}
 
 
 def part_contents(part: Path) -> FileContents:
@@ -193,9 +191,7 @@ class TableWriter:
             x, y = (columns[name].combine_chunks() for name in self._made_from)
             columns[self._geometry] = pa.chunked_array([points_from(x, y)])
         if self._geometry:
-            columns["bbox"] = pa.chunked_array(
-                [self._cover(chunk) for chunk in columns[self._geometry].chunks]
-            )
+            columns["bbox"] = pa.chunked_array([self._cover(chunk) for chunk in columns[self._geometry].chunks])
         if self._made_fid:
             columns["fid"] = self._keys(files, rows)
         ordered = [columns[name] for name in self._schema.names]

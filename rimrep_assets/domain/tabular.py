@@ -45,9 +45,7 @@ class StagedTable:
     misfits: dict[str, tuple[str, ...]]
 
 
-def stage_table(
-    source: Path, name: str, dataset: Dataset, schema: Mapping[str, Any] | None, out: Path
-) -> StagedTable:
+def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, Any] | None, out: Path) -> StagedTable:
     """Convert the file ``name`` at ``source`` into the Parquet part ``out``: its rows in their order, the final
     columns in their final types, and the geometry (WKB; points where it is made from x and y).
 
@@ -69,9 +67,7 @@ def stage_table(
     return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits)
 
 
-def declared_types(
-    table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None
-) -> dict[str, ColumnType]:
+def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None) -> dict[str, ColumnType]:
     """The types that the catalog declares for columns of ``table``; the geometry is always one."""
     fields = {field["name"]: field for field in (schema or {}).get("fields", [])}
     found = {}
@@ -83,9 +79,7 @@ def declared_types(
     return found
 
 
-def typed_blocks(
-    table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
-) -> Iterator[pa.RecordBatch]:
+def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> Iterator[pa.RecordBatch]:
     """The file's rows in their order and ``types``, with the geometry last.
 
     Raises: DataError for times that name no instant and places outside the globe (with rows, from 0); Misfit for
@@ -159,9 +153,7 @@ def _settle(
     """The types of ``columns`` from all their cells, and examples of cells that are not of the declared one."""
     if not columns:
         return {}, {}
-    watches = {
-        column: ColumnWatch(declared.get(column), table.timezone) for column in table.names if column in columns
-    }
+    watches = {column: ColumnWatch(declared.get(column), table.timezone) for column in table.names if column in columns}
     row = 0
     for block in table.blocks({}):
         for column, watch in watches.items():
@@ -174,9 +166,7 @@ def _settle(
     return types, misfits
 
 
-def _layer_type(
-    table: SourceTable, column: str, seen: ColumnType, declared: Mapping[str, ColumnType]
-) -> ColumnType:
+def _layer_type(table: SourceTable, column: str, seen: ColumnType, declared: Mapping[str, ColumnType]) -> ColumnType:
     """A layer says itself what is text. Times without a zone stay text: nothing says where their clock hangs."""
     if seen == declared.get(column) or column not in table.texts:
         return seen

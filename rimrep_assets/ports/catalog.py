@@ -94,7 +94,10 @@ class CatalogCommit:
             problems += error.problems
         curated = self._json(f"datasets/{dataset_id}/datapackage.json", problems)
         profile = self._json(PROFILE, problems)
-        schema, collection, endpoints, imports = None, None, None, ()
+        schema: Mapping[str, Any] | None = None
+        collection: Mapping[str, Any] | None = None
+        endpoints: Mapping[str, Any] | None = None
+        imports: tuple[str, ...] = ()
         try:
             endpoints, imports = self._endpoints_with_imports(environment)
         except DefinitionError as error:
@@ -295,9 +298,9 @@ def _read_commit_cached(repository: str, location: str, commit: str) -> CatalogC
     data, position = batch.stdout, 0
     for name, _ in wanted:
         end = data.index(b"\n", position)
-        size = int(data[position:end].split()[2])
-        texts[name] = data[end + 1 : end + 1 + size].decode("utf-8", errors="replace")
-        position = end + 1 + size + 1
+        length = int(data[position:end].split()[2])
+        texts[name] = data[end + 1 : end + 1 + length].decode("utf-8", errors="replace")
+        position = end + 1 + length + 1
     stamp = git("show", "-s", "--format=%ct", commit, repository=path).stdout.decode().strip()
     return CatalogCommit(location, commit, datetime.fromtimestamp(int(stamp), UTC), blobs, texts)
 

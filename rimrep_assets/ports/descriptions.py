@@ -227,7 +227,7 @@ def _openapi(entry: Mapping[str, Any], made: Version) -> tuple[dict[str, Any], l
 
 def _write_problems(bench: Workbench) -> list[str]:
     """Try every folder that the projection will write into, beside the things that lie there."""
-    problems = []
+    problems: list[str] = []
     for folder in ("stac", "pygeoapi", "commits", f"{bench.id}/projecting-probe"):
         probe = f"{folder}/.probe/{bench.attempt}"
         try:

@@ -100,7 +100,9 @@ class GridData:
         known: dict[tuple[str, str], GridHeader] = {}
         if before is not None:
             known = {(header.file.name, header.file.digest): header for header in before.headers()}
-        headers, problems, read = [], [], 0
+        headers: list[GridHeader] = []
+        problems: list[str] = []
+        read = 0
         for number, file in enumerate(intent.sources, start=1):
             header = known.get((file.name, file.digest))
             if header is None:

@@ -7,7 +7,7 @@ into ours. Not here: which object is written when (``projector``, ``release_log`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,10 +71,10 @@ class ObjectStore(Protocol):
     def stat(self, path: str) -> StoredObject | None:
         """What is at ``path``, without its bytes; None when nothing is."""
 
-    def list(self, folder: str) -> list[StoredObject]:
+    def list(self, folder: str) -> Sequence[StoredObject]:
         """All objects below ``folder``, sorted by path; ``a`` does not match ``ab/…``; '' is the whole store."""
 
-    def folders(self, folder: str) -> list[str]:
+    def folders(self, folder: str) -> Sequence[str]:
         """Names of the folders directly below ``folder``, sorted."""
 
 
@@ -223,12 +223,12 @@ class ObstoreObjects:
             except FileNotFoundError:
                 return None
 
-    def list(self, folder: str) -> list[StoredObject]:
+    def list(self, folder: str) -> Sequence[StoredObject]:
         with self._errors(folder):
             found = [_stored(meta) for batch in self._store.list(f"{folder}/" if folder else None) for meta in batch]
         return sorted(found, key=lambda stored: stored.path)
 
-    def folders(self, folder: str) -> list[str]:
+    def folders(self, folder: str) -> Sequence[str]:
         with self._errors(folder):
             listing = self._store.list_with_delimiter(f"{folder}/" if folder else None)
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in listing["common_prefixes"])

@@ -10,11 +10,15 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.release import Places, ReleaseRecord, json_bytes
 from rimrep_assets.ports.grid_repository import GridRepository, encoded, keys
 from rimrep_assets.ports.object_store import ObjectStore, read_if_there
+
+if TYPE_CHECKING:
+    import numpy as np
+    import zarr
 
 ROOT = "zarr.json"
 OURS = "rimrep"
@@ -110,13 +114,11 @@ class PlainCopy:
             return False
         if self.repository.difference(shown, shown) is None:
             return True
-        import numpy as np
-
         before, after = self.repository.group(shown), self.repository.group(record.snapshot or "")
         for path in steady:
-            values = before[path][...]
-            again = after[path][tuple(slice(0, size) for size in np.shape(values))]
-            if np.shape(again) == np.shape(values) and np.asarray(again).tobytes() != np.asarray(values).tobytes():
+            values = _array_values(before, path)
+            again = _array_values(after, path)[tuple(slice(0, size) for size in values.shape)]
+            if again.shape == values.shape and again.tobytes() != values.tobytes():
                 return True
         return False
 
@@ -199,6 +201,15 @@ def _documents(store: Any) -> dict[str, Any]:
 
     paths = ["", *sorted(zarr.open_group(store, mode="r").array_keys())]
     return {p: json.loads(encoded(store, f"{p}/{ROOT}".lstrip("/")) or b"{}") for p in paths}
+
+
+def _array_values(group: zarr.Group, path: str) -> np.ndarray:
+    import numpy as np
+    import zarr
+
+    array = group[path]
+    assert isinstance(array, zarr.Array)
+    return np.asarray(array[...])
 
 
 def _without_shape(document: Mapping[str, Any]) -> dict[str, Any]:

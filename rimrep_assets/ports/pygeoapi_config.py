@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class PygeoapiConfig:
             f"{p} is not in step with what is listed" for p, d in wanted.items() if read_if_there(self.store, p) != d
         ]
 
-    def _parts(self) -> list[StoredObject]:
+    def _parts(self) -> Sequence[StoredObject]:
         return [o for o in self.store.list("pygeoapi") if o.path == HEADER or o.path.startswith("pygeoapi/datasets/")]
 
     def _served(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:

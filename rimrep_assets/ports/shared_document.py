@@ -7,7 +7,7 @@ Here belongs the loop that makes a shared document a function of its listing. No
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rimrep_assets.domain.errors import Unavailable
@@ -25,7 +25,7 @@ def listing_digest(contents: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
-def read_all(store: ObjectStore, listing: list[StoredObject]) -> dict[str, bytes]:
+def read_all(store: ObjectStore, listing: Sequence[StoredObject]) -> dict[str, bytes]:
     """The contents of what was listed; what went meanwhile is left out."""
     with ThreadPoolExecutor(READERS) as pool:
         found = pool.map(lambda stored: (stored.path, read_if_there(store, stored.path)), listing)
@@ -34,7 +34,7 @@ def read_all(store: ObjectStore, listing: list[StoredObject]) -> dict[str, bytes
 
 def render_from(
     store: ObjectStore,
-    look: Callable[[], list[StoredObject]],
+    look: Callable[[], Sequence[StoredObject]],
     render: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
 ) -> dict[str, bytes]:
     """What the shared documents should be now; nothing is written."""
@@ -43,7 +43,7 @@ def render_from(
 
 def keep_in_step(
     store: ObjectStore,
-    look: Callable[[], list[StoredObject]],
+    look: Callable[[], Sequence[StoredObject]],
     render: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
 ) -> bool:
     """Write what ``render`` makes of the listed contents, and list again, until both agree; True when it wrote.

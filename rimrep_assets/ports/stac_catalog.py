@@ -7,7 +7,7 @@ says (``domain/stac``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rimrep_assets.domain.release import Places, ReleaseRecord, json_bytes, sha256
@@ -68,9 +68,9 @@ class StaticStac:
             f"{p} is not in step with what is listed" for p, d in wanted.items() if read_if_there(self.store, p) != d
         ]
 
-    def _parts(self, collection: str) -> list[StoredObject]:
+    def _parts(self, collection: str) -> Sequence[StoredObject]:
         described = self.store.list(f"stac/{collection}/described")[-1:]
-        return described + self.store.list(f"stac/{collection}/items")
+        return [*described, *self.store.list(f"stac/{collection}/items")]
 
     def _collection(self, collection: str, contents: Mapping[str, bytes]) -> dict[str, bytes]:
         items = [json.loads(data) for path, data in sorted(contents.items()) if "/items/" in path]
@@ -86,7 +86,7 @@ class StaticStac:
         )
         return {collection_path(collection): json_bytes(document)}
 
-    def _collections(self) -> list[StoredObject]:
+    def _collections(self) -> Sequence[StoredObject]:
         return [o for o in self.store.list("stac") if o.path.count("/") == 2 and o.path.endswith("/collection.json")]
 
     def _root(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -40,7 +40,9 @@ class TableData:
         """One part a source file, at ``staging/<attempt>/``; a part that another attempt left is copied."""
         wanted = {file.name: file for file in intent.sources}
         known = staged_elsewhere(self.bench.store, self.places, intent)
-        parts, problems, read = [], [], 0
+        parts: list[Part] = []
+        problems: list[str] = []
+        read = 0
         for number, name in enumerate(intent.staging, start=1):
             self.bench.progress(f"converting {name} ({number} of {len(intent.staging)})")
             part = self._copied(known.get((name, wanted[name].digest)))

@@ -150,7 +150,13 @@ class Published:
         """Every array's raw values and attributes, and every key that is stored."""
         found: dict[str, Any] = {"": dict(self.group.attrs), "keys": sorted(self.store._store_dict)}
         for name, array in self.group.arrays():
-            found[name] = (array.dtype.str, array.shape, array.chunks, np.asarray(array[...]).tobytes(), dict(array.attrs))
+            found[name] = (
+                array.dtype.str,
+                array.shape,
+                array.chunks,
+                np.asarray(array[...]).tobytes(),
+                dict(array.attrs),
+            )
         return found
 
     def prove(self, seed: int = 1) -> list[FileProof]:

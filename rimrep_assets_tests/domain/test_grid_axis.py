@@ -32,9 +32,7 @@ LAYOUT = GridLayout(
 
 
 def file(name: str, days: list[int], edition: int = 0) -> FileGrid:
-    return FileGrid(
-        name=name, digest=f"{name}-{edition}", layout=LAYOUT.digest, times=tuple(d * DAY for d in days)
-    )
+    return FileGrid(name=name, digest=f"{name}-{edition}", layout=LAYOUT.digest, times=tuple(d * DAY for d in days))
 
 
 def state(files: list[FileGrid], chunk: int = 3, cadence: str | None = None, layout=LAYOUT) -> GridState:

@@ -177,7 +177,7 @@ def test_only_changed_blocks_are_read_and_written(tmp_path):
 EDITIONS = st.dictionaries(st.integers(0, 6), st.integers(0, 2), min_size=1, max_size=6)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories=st.lists(EDITIONS, min_size=2, max_size=4), cadence=st.sampled_from([None, "P1D"]))
 def test_any_history_ends_as_a_clean_build_does(tmp_path_factory, histories, cadence):
     folder = tmp_path_factory.mktemp("history")

@@ -42,9 +42,7 @@ def test_every_type_is_measured(tmp_path):
         ColumnFacts(name="w", type="string", nulls=0, min="a", max="b"),
         ColumnFacts(name="b", type="boolean", nulls=1, min=True, max=True),
         ColumnFacts(name="d", type="date", nulls=0, min="2019-01-02", max="2020-01-02"),
-        ColumnFacts(
-            name="t", type="datetime", nulls=0, min="2020-01-01T00:00:00Z", max="2020-01-01T00:00:00.500000Z"
-        ),
+        ColumnFacts(name="t", type="datetime", nulls=0, min="2020-01-01T00:00:00Z", max="2020-01-01T00:00:00.500000Z"),
         ColumnFacts(name="e", type="string", nulls=2),
     )
     assert (facts.bbox, facts.crs, facts.start) == (None, None, None)
@@ -56,7 +54,8 @@ def test_dates_give_extents_at_midnight(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lons", "west_east"), [((170, 190), (170, -170)), ((0, 359), (0, -1)), ((181, 190), (-179, -170)), ((0, 360), (-180, 180))]
+    ("lons", "west_east"),
+    [((170, 190), (170, -170)), ((0, 359), (0, -1)), ((181, 190), (-179, -170)), ((0, 360), (-180, 180))],
 )
 def test_longitudes_above_180_are_told_in_degrees_west(tmp_path, lons, west_east):
     facts = facts_of(f"lon,lat\n{lons[0]},1\n{lons[1]},2\n", tmp_path, coordinates=LONLAT)

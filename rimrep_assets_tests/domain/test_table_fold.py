@@ -156,9 +156,7 @@ def test_a_fold_onto_a_base_is_a_clean_rebuild_byte_for_byte(tmp_path_factory, f
     )
     provenance = pq.read_table(folded.rows).to_pylist()
     names = list(contents_of(folded))
-    found = [
-        (names[p["file"]], p["row"], r["k"], r["n"]) for p, r in zip(provenance, rows_of(folded), strict=True)
-    ]
+    found = [(names[p["file"]], p["row"], r["k"], r["n"]) for p, r in zip(provenance, rows_of(folded), strict=True)]
     assert sorted(found, key=lambda f: f[:2]) == expected
 
 

@@ -31,7 +31,10 @@ BRISBANE = {"read_csv": {"na": ["no data"], "timezone": "Australia/Brisbane"}}
             {"convert": BRISBANE, "coordinates": {"t": "Aggregated Date/Time"}, "layout": {"sort_by": ["mean"]}},
         ),
         ("moorings/rottnest.csv", {"coordinates": {"t": "TIME"}, "layout": {"sort_by": ["TEMP"]}}),
-        ("rls/results.csv", {"coordinates": {"geometry": "geometry"}, "convert": {"read_csv": {}, "rename": {"": "n"}}}),
+        (
+            "rls/results.csv",
+            {"coordinates": {"geometry": "geometry"}, "convert": {"read_csv": {}, "rename": {"": "n"}}},
+        ),
         ("gpkg/Test_domain.gpkg", VECTOR),
         ("vector_misc/ne_110m_lakes.geojson", VECTOR),
         ("vector_misc/items.geojson", VECTOR),
@@ -194,7 +197,7 @@ def test_differences_are_capped_and_counted(reefs, tmp_path):
 
 def test_at_least_a_thousand_rows_are_decoded_twice_and_the_seed_chooses_them(tmp_path, monkeypatch):
     path = tmp_path / "long.csv"
-    path.write_text('n,t\n' + "".join(f'{n},"x\ny{n}"\n' for n in range(9000)))
+    path.write_text("n,t\n" + "".join(f'{n},"x\ny{n}"\n' for n in range(9000)))
     version = version_of({"long.csv": path}, tmp_path / "v", table())
     chosen = []
 

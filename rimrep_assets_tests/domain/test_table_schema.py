@@ -147,6 +147,4 @@ def test_values_within_the_constraints_are_no_difference():
 def test_without_a_curated_schema_the_proposed_one_is_told():
     (difference,) = compare_schemas(fields(A, B), None, table())
     assert difference.grade == "additive"
-    assert difference.message == (
-        "no tableschema.json in the catalog; the proposed one is a (integer), b (string)"
-    )
+    assert difference.message == ("no tableschema.json in the catalog; the proposed one is a (integer), b (string)")

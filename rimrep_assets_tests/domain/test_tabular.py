@@ -50,7 +50,9 @@ def test_reefs_come_out_as_pandas_reads_them_with_a_point_each(shared, tmp_path)
 
 
 def test_inferred_types_keep_identifiers_as_text(stage):
-    part, _ = stage("id,long_id,n,x,yes,day,word\n007,12345678901234567890,1,1.5,true,2020-01-02,a\n010,2,-2,2,false,,b\n")
+    part, _ = stage(
+        "id,long_id,n,x,yes,day,word\n007,12345678901234567890,1,1.5,true,2020-01-02,a\n010,2,-2,2,false,,b\n"
+    )
     assert part.to_pylist()[0] == {
         "id": "007", "long_id": "12345678901234567890", "n": 1, "x": 1.5, "yes": True,
         "day": date(2020, 1, 2), "word": "a",
@@ -118,7 +120,9 @@ def test_local_times_are_the_instants_of_zoneinfo(tmp_path_factory, moments):
 
 
 def test_times_with_their_own_zone_beside_times_without(stage):
-    part, _ = stage("t\n2020-01-01T00:00:00Z\n2020-01-01 00:00\n2020-01-01T00:00+02:00\n", csv_with(timezone="Australia/Brisbane"))
+    part, _ = stage(
+        "t\n2020-01-01T00:00:00Z\n2020-01-01 00:00\n2020-01-01T00:00+02:00\n", csv_with(timezone="Australia/Brisbane")
+    )
     hours = [value.astimezone(UTC).isoformat()[:13] for value in part["t"].to_pylist()]
     assert hours == ["2020-01-01T00", "2019-12-31T14", "2019-12-31T22"]
 
