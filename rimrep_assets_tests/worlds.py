@@ -183,6 +183,10 @@ class World:
     def store(self) -> ObjectStore:
         return self.settings.store_for("public")
 
+    def store_of(self, dataset: str) -> ObjectStore:
+        """The store of the dataset's access class."""
+        return self.settings.store_for(self.catalog.at(self.catalog.resolve()).dataset(dataset).access)
+
     def projector(self, dataset: str) -> Projector:
         return Projector(self.store, dataset, self.settings.s3)
 
@@ -255,3 +259,26 @@ def write_day(folder: Path, day: int, *, shift: float = 0.0, name: str | None = 
         path, encoding={"heat": packing, "time": {"units": "seconds since 1981-01-01 00:00:00", "dtype": "int32"}}
     )
     return path
+
+
+def take_proposed(world: World, dataset: str) -> str:
+    """Publish without a schema, take what the refusing gate proposes into the catalog as a curator would; its text."""
+    from rimrep_assets.domain.errors import GateRefusal
+    from rimrep_assets.domain.grid_schema import curated_part
+
+    try:
+        world.attempt(dataset).publish()
+    except GateRefusal as refusal:
+        told = str(refusal)
+    else:
+        raise AssertionError(f"{dataset} was published without a schema")
+    proposed = [
+        o.path
+        for o in world.store_of(dataset).list(f"{dataset}/versions")
+        if o.path.endswith(("/tableschema.json", "/gridschema.json"))
+    ]
+    schema = json.loads(world.store_of(dataset).read(proposed[-1]))
+    name = proposed[-1].rpartition("/")[2]
+    world.write(f"datasets/{dataset}/{name}", curated_part(schema) if name == "gridschema.json" else schema)
+    world.commit("take the proposed schema")
+    return told

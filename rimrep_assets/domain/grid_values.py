@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +23,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+_NETCDF = threading.RLock()
+
+
 @contextmanager
 def open_raw(path: Path, name: str) -> Iterator[netCDF4.Dataset]:
     """A NetCDF file whose values come as they are stored.
 
     Raises: DataError, also while it is read, when it is cut or damaged; ``name`` is what people know it by.
+    A file that is open keeps other threads from opening one: the C library ends the process when two threads are in it.
     """
     import netCDF4
 
     try:
-        with netCDF4.Dataset(str(path)) as file:
+        with _NETCDF, netCDF4.Dataset(str(path)) as file:
             file.set_auto_maskandscale(False)
             file.set_auto_chartostring(False)
             file.set_always_mask(False)

@@ -97,9 +97,8 @@ def _instant(value: Any, kind: str) -> str | None:
 
     if value is None or kind not in ("date", "datetime"):
         return None
-    unit = "us" if kind == "datetime" else "D"
-    whole = np.datetime64(value, unit).astype("datetime64[us]")
-    text = str(whole)
+    moment = np.datetime64(value, "us") if kind == "datetime" else np.datetime64(value, "D")
+    text = str(moment.astype("datetime64[us]"))
     return text.removesuffix(".000000") + "Z"
 
 

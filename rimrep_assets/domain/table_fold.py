@@ -50,6 +50,8 @@ def fold_table(
     Raises: DataError where files disagree on a column's type or on the CRS, where an own ``fid`` is not a key,
     and where no file is left.
     """
+    import pyarrow as pa
+
     kept = _kept(base, {*without, *staged})
     files = {**kept, **{name: part_contents(part) for name, part in staged.items()}}
     files = {name: files[name] for name in sorted(files)}
@@ -58,8 +60,6 @@ def fold_table(
     _refuse_same_fid_prefix(files)
     columns = _united(files, dataset)
     out.mkdir(parents=True, exist_ok=True)
-    import pyarrow as pa
-
     # Points are made again behind the sort: cheaper than carrying them through it.
     carried = [name for name in columns if not (makes_points(dataset) and name == geometry_column(dataset))]
     stream = pa.schema(

@@ -130,12 +130,12 @@ def _csv_rows(path: Path, options: ReadCsv, rows: set[int]) -> Iterator[Row]:
         header = next(cells for cells in csv.reader(text, delimiter=options.delimiter) if cells)
         last = max(rows, default=-1)
         # Without quotes a line is a row, and only the chosen lines need to be taken apart.
-        records: Iterator[Any]
-        if quoted:
-            records = (cells for cells in csv.reader(text, delimiter=options.delimiter) if cells)
-        else:
-            records = (line for line in text if line != "\n")
-        for number, record in enumerate(records):
+        records: Iterator[Any] = csv.reader(text, delimiter=options.delimiter) if quoted else text
+        number = -1
+        for record in records:
+            if not record or record == "\n":
+                continue
+            number += 1
             if number > last:
                 return
             if number in rows:

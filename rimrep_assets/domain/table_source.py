@@ -48,10 +48,10 @@ def platform_columns(dataset: Dataset) -> tuple[str, ...]:
 class SourceTable:
     """``names``: columns after the declared steps, in the file's order, a geometry that the file holds last.
 
-    ``blocks``: reads the file from its start; cells are text (CSV) or what the layer has. It is told the types that
-    columns will have, and may hand over numbers where that saves making text of them (Misfit where one is none). ``times``: columns that
-    the layer knows as date with time, ``texts`` those that a layer holds as text (times among them); for CSV both
-    are empty, because there all is text. ``timezone``: the zone of times that carry none.
+    ``blocks``: reads the file from its start; cells are text (CSV) or what the layer has. It is told the types
+    that columns will have, and may hand over numbers where that saves making text of them (Misfit where one is
+    none). ``times``: columns that the layer knows as date with time; ``texts``: those that it holds as text, times
+    among them; both are empty for CSV, where all is text. ``timezone``: the zone of times that carry none.
     """
 
     file: str

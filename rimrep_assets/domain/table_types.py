@@ -176,8 +176,8 @@ class ColumnWatch:
         self.misfits: list[str] = []
         self._fits = declared is not None
         self._stored: str | None = None
-        words = {"true_values": ("true", "True", "TRUE"), "false_values": ("false", "False", "FALSE")}
-        self._guesses = [ColumnType(name, timezone=timezone, **words) for name in GUESSED]
+        yes, no = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+        self._guesses = [ColumnType(name, None, timezone, yes, no) for name in GUESSED]
         self._first = True
 
     def see(self, cells: pa.Array, first_row: int) -> None:

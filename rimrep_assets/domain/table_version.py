@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_geometry import (
-    EDGES,
     bbox_column,
     bounds_of,
     crs84,
@@ -247,6 +246,3 @@ def _pandas_metadata(columns: Mapping[str, str]) -> dict[str, Any]:
         if kind in nullable
     ]
     return {"index_columns": [], "column_indexes": [], "columns": told, "pandas_version": "2.2.0"}
-
-
-__all__ = ["EDGES", "FileContents", "TableVersion", "TableWriter", "contents_of", "part_contents"]

@@ -128,9 +128,8 @@ def describe(
         sha256=data_object.sha256 if data_object else None,
     )
     package = complete(folder.curated, made.facts, made.schema, dataset=dataset, edition=edition, addresses=addresses)
-    item = item_from(package, made.schema)
-    entry = entry_from(package, made.schema)
-    fragment, entry_problems = _openapi(entry, made)
+    package_problems = validate(package, folder.profile, dataset=bench.id)
+    item, item_problems, entry, fragment, entry_problems = _projections(package, made, package_problems)
     checks = (
         _values(made),
         Check(
@@ -138,8 +137,8 @@ def describe(
             passed=not made.differences,
             findings=tuple(f"{d.grade}: {d.message}" for d in made.differences),
         ),
-        _check("datapackage_valid", validate(package, folder.profile, dataset=bench.id)),
-        _check("stac_item_valid", validate_item(item)),
+        _check("datapackage_valid", package_problems),
+        _check("stac_item_valid", item_problems),
         _check("pygeoapi_entry_valid", entry_problems),
         _check("projection_possible", _write_problems(bench)),
         _check("complete", missing_times(made.facts, dataset, now)),
@@ -213,6 +212,18 @@ def _values(made: Version) -> Check:
     proven = {proof["name"] for proof in made.receipt.get("files", [])}
     findings += [f"{f.name}: it was not compared with what was published" for f in made.sources if f.name not in proven]
     return _check(VALUES_MATCH_SOURCE, findings)
+
+
+def _projections(
+    package: Mapping[str, Any], made: Version, package_problems: list[str]
+) -> tuple[dict[str, Any], list[str], dict[str, Any], dict[str, Any], list[str]]:
+    """STAC item and pygeoapi entry with fragment, and what is wrong with each; both rest on a valid datapackage."""
+    if package_problems:
+        not_made = ["not made, because the datapackage is not valid"]
+        return {}, not_made, {}, {}, not_made
+    item, entry = item_from(package, made.schema), entry_from(package, made.schema)
+    fragment, entry_problems = _openapi(entry, made)
+    return item, validate_item(item), entry, fragment, entry_problems
 
 
 def _openapi(entry: Mapping[str, Any], made: Version) -> tuple[dict[str, Any], list[str]]:

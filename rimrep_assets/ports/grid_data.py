@@ -17,14 +17,15 @@ from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
+from rimrep_assets.domain.grid_chunks import blocks_in_chunk
 from rimrep_assets.domain.grid_facts import measure_grid
-from rimrep_assets.domain.grid_proof import prove_grid
-from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
-from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import GridHeader
+from rimrep_assets.domain.grid_proof import prove_grid
+from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
+from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.release import Places, ReleaseRecord
 from rimrep_assets.domain.source_file import SourceFile
@@ -239,8 +240,7 @@ class GridData:
         difference = self.repository.difference(base.snapshot, snapshot)
         if difference is None or difference.arrays_appeared_or_went:
             return []
-        planned = set(blocks)
-        return sorted(key for key in difference.chunks if _block_of(state, key) not in {None, *planned})
+        return sorted(key for key in difference.chunks if not _is_planned(state, key, set(blocks)))
 
     def _sample(self, snapshot: str) -> Path:
         """Metadata and one-dimensional arrays of the snapshot as a plain store on this machine."""
@@ -270,9 +270,10 @@ def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, Bl
     return {number: s for number, s in {**old, **new}.items() if number < -(-len(state.axis) // state.chunk)}
 
 
-def _block_of(state: GridState, key: str) -> int | None:
-    """The block to which a chunk ``<array>/c/<block>/…`` belongs; None for arrays without time."""
+def _is_planned(state: GridState, key: str, blocks: set[int]) -> bool:
+    """Whether the chunk ``<array>/c/<index>/…`` may change with ``blocks``; arrays without time always may."""
     name, _, indexes = key.partition("/c/")
     if name not in state.united.variables or not state.united.varies(name):
-        return None
-    return int(indexes.split("/")[0])
+        return True
+    covered = blocks_in_chunk(state, name, int(indexes.split("/")[0]))
+    return not covered or any(block in blocks for block in covered)

@@ -110,7 +110,7 @@ A, B = {"name": "a", "type": "integer", "min": 1, "max": 9}, {"name": "b", "type
     [
         (fields(A), fields(A, B), "breaking", "column 'b' of the catalog is not in the data"),
         (fields(A, B), fields(A), "additive", "column 'b' \\(string\\) of the data is not in the catalog"),
-        (fields(A), fields({**A, "type": "number"}), "breaking", "'a' is integer in the data, number in the catalog: row 1: 'x'"),
+        (fields(A), fields({**A, "type": "number"}), "breaking", "in the data, number in the catalog: row 1: 'x'"),
         (fields({**A, "unit": "m"}), fields({**A, "unit": "cm"}), "meaning", "unit is 'm' in the data, 'cm'"),
         (fields(A), fields({**A, "coordinates": "x"}), "meaning", "coordinate is None in the data, 'x'"),
         (fields({**A, "crs": "EPSG:4283"}), fields({**A, "crs": "EPSG:4326"}), "meaning", "CRS is 'EPSG:4283'"),

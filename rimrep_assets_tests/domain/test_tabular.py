@@ -194,7 +194,7 @@ def test_a_real_latin_1_file_needs_its_encoding_declared(shared, tmp_path):
     header, _, rest = text.partition(b"\n")
     named = b",".join(b"c%d" % n for n in range(28)) + b"\n"
     (tmp_path / "in.csv").write_bytes(named + rest)
-    with pytest.raises(DataError, match="is not utf-8; declare read_csv.encoding"):
+    with pytest.raises(DataError, match=r"is not utf-8; declare read_csv\.encoding"):
         stage_table(tmp_path / "in.csv", "in.csv", table(), None, tmp_path / "part.parquet")
     told = stage_table(tmp_path / "in.csv", "in.csv", csv_with(encoding="latin-1"), None, tmp_path / "p.parquet")
     expected = pd.read_csv(tmp_path / "in.csv", encoding="latin-1", dtype=str, skip_blank_lines=True)
@@ -276,7 +276,7 @@ def test_a_shapefile_without_prj_is_refused(shared, tmp_path):
 def test_a_missing_layer_is_told_with_those_there_are(shared, tmp_path):
     source = shared("data/b_tabular/gpkg/Test_domain.gpkg")
     dataset = table(coordinates={"geometry": "geom"}, convert={"read_vector": {"layer": "reefs"}})
-    with pytest.raises(DataError, match="no layer 'reefs'.*its layers: 'data'"):
+    with pytest.raises(DataError, match=r"no layer 'reefs'.*its layers: 'data'"):
         stage_table(source, "t.gpkg", dataset, None, tmp_path / "part.parquet")
 
 

@@ -1,0 +1,98 @@
+"""``python -m benchmarks [--json PATH] [--smoke]``: us beside what people use today, in one run on one machine.
+
+Here belongs what is compared, the ratios and the printed table. Not here: the sides (``grids``, ``tables``,
+``publication``) or how one is measured (``measuring``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from benchmarks.measuring import Measure, in_child, in_turns
+
+CALLS = (
+    "grids:ours",
+    "grids:our_proof",
+    "grids:xarray_packed",
+    "grids:xarray_default",
+    "tables:ours",
+    "tables:our_proof",
+    "tables:geopandas",
+    "publication:slowest",
+    "publication:import_cpu",
+)
+BUDGETS = {
+    "grids.vs_xarray_packed": ("times faster than xarray + dask, packing kept", ">= 3.5"),
+    "grids.vs_xarray_default": ("times faster than xarray + dask, default", ">= 5"),
+    "grids.memory_vs_xarray": ("peak memory, as a share of xarray's (packed)", "<= 0.30"),
+    "grids.proof_share": ("proving the values, on top of converting", "<= 0.25"),
+    "tables.vs_geopandas": ("times faster than geopandas", ">= 3"),
+    "tables.peak_mb": ("peak memory, MB", "<= 1000"),
+    "tables.proof_share": ("proving the values, on top of converting", "<= 0.25"),
+    "definitions.import_cpu_s": ("CPU seconds of importing the definitions", "<= 3"),
+    "publication.slowest_dataset_s": ("seconds from staged to projected, slowest dataset", "<= 10"),
+}
+"""key -> what it is, and the budget that the platform set itself"""
+
+
+def figures(found: dict[str, Measure]) -> dict[str, float]:
+    """The keys of ``BUDGETS``, from medians."""
+    grid, table = found["grids:ours"], found["tables:ours"]
+    packed = found["grids:xarray_packed"]
+    return {
+        "grids.vs_xarray_packed": packed.seconds / grid.seconds,
+        "grids.vs_xarray_default": found["grids:xarray_default"].seconds / grid.seconds,
+        "grids.memory_vs_xarray": grid.peak_mb / packed.peak_mb,
+        "grids.proof_share": found["grids:our_proof"].seconds / grid.seconds,
+        "tables.vs_geopandas": found["tables:geopandas"].seconds / table.seconds,
+        "tables.peak_mb": table.peak_mb,
+        "tables.proof_share": found["tables:our_proof"].seconds / table.seconds,
+        "definitions.import_cpu_s": found["publication:import_cpu"].seconds,
+        "publication.slowest_dataset_s": found["publication:slowest"].seconds,
+    }
+
+
+def holds(value: float, budget: str) -> bool:
+    """Whether ``value`` is within a budget such as ``>= 3.5``."""
+    sign, _, limit = budget.partition(" ")
+    return value >= float(limit) if sign == ">=" else value <= float(limit)
+
+
+def show(found: dict[str, Measure], keys: dict[str, float]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    sides = Table("side", "seconds", "peak MB", title="medians")
+    for call, measure in found.items():
+        sides.add_row(call, f"{measure.seconds:.2f}", f"{measure.peak_mb:.0f}")
+    ratios = Table("key", "is", "measured", "budget", "", title="figures")
+    for key, value in keys.items():
+        meaning, budget = BUDGETS[key]
+        ratios.add_row(key, meaning, f"{value:.2f}", budget, "met" if holds(value, budget) else "not met")
+    console = Console()
+    console.print(sides)
+    console.print(ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there too")
+    parser.add_argument("--smoke", action="store_true", help="tiny inputs, one round: only shows that it runs")
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rimrep-bench-") as folder:
+        inputs, scratch = Path(folder) / "inputs", Path(folder) / "out"
+        in_child("inputs:generate", inputs, scratch / "none", told.smoke)
+        found = in_turns(CALLS, inputs, scratch, 1 if told.smoke else 3, told.smoke)
+        for module, theirs in (("grids", "xarray_packed"), ("tables", "geopandas")):
+            in_child(f"{module}:same", scratch / f"{module}-ours-0", scratch / f"{module}-{theirs}-0", told.smoke)
+    keys = figures(found)
+    show(found, keys)
+    if told.json:
+        told.json.write_text(json.dumps(keys, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
