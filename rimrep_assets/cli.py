@@ -67,7 +67,8 @@ MaybeDatasets = Annotated[
 def main() -> None:
     """Run the command; our errors become one message on standard error and an exit code."""
     try:
-        app(standalone_mode=False)
+        # Without standalone mode click hands an `Exit` back as a number instead of raising it.
+        sys.exit(app(standalone_mode=False))
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except click.exceptions.Abort:

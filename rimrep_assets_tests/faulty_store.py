@@ -21,6 +21,7 @@ from rimrep_assets.ports.grid_repository import GridRepository
 from rimrep_assets.ports.object_store import ObjectStore
 
 WRITES = frozenset({"write", "create", "upload", "copy", "delete", "stage_from", "commit", "promote"})
+CALLS = WRITES | {"read", "download", "stat", "list", "folders"}
 
 
 class Crash(BaseException):

@@ -10,9 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-
 from rimrep_examples.catalog_repository import catalog_files, make_catalog
 from rimrep_examples.sources import write_sources
+
 from rimrep_assets.domain.dataset import dataset_from_yaml
 from rimrep_assets.ports.sources.open_source import source_for
 

@@ -18,9 +18,11 @@ from rimrep_assets.ports.stac_catalog import StaticStac
 def collection_asset(collection: str, datasets: Iterable[Dataset]) -> dg.AssetsDefinition:
     """The collection document of ``datasets``, brought in step with the items that are listed."""
 
+    members = tuple(datasets)
+
     @dg.asset(
         key=collection_key(collection),
-        deps=[key(dataset.id, "stac_item") for dataset in datasets],
+        deps=[key(dataset.id, "stac_item") for dataset in members],
         group_name="collections",
         kinds={"json"},
         description="The STAC collection: extents, keywords and links from its items.",
@@ -29,8 +31,13 @@ def collection_asset(collection: str, datasets: Iterable[Dataset]) -> dg.AssetsD
         with failures_for_dagster(context):
             settings = platform.settings()
             at = settings.open_catalog().at(catalog_commit(context, platform))
-            stores = settings.stores(at.endpoints(settings.environment))
-            wrote = [access for access, store in stores.items() if StaticStac(store).refresh(collection)]
+            endpoints = at.endpoints(settings.environment)
+            # A store that holds none of them may be one that this process has no rights to.
+            wrote = [
+                access
+                for access in sorted({dataset.access for dataset in members})
+                if StaticStac(settings.store_for(access, endpoints)).refresh(collection)
+            ]
         return dg.MaterializeResult(metadata={"changed_in": wrote or "nothing changed"})
 
     return refresh

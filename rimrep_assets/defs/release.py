@@ -49,10 +49,10 @@ def release_assets(dataset: Dataset) -> dg.AssetsDefinition:
             open_publication(context, platform, dataset.id) as publication,
         ):
             if "release" in selected:
-                record, note = _commit(context, publication, dataset)
+                record, note = _release(context, publication, dataset)
             else:
                 record, note = publication.released(), "projected again"
-            publication.project(record)
+                publication.project(record)
         for step in selected:
             yield dg.MaterializeResult(
                 asset_key=key(dataset.id, step),
@@ -63,13 +63,19 @@ def release_assets(dataset: Dataset) -> dg.AssetsDefinition:
     return release
 
 
-def _commit(context: dg.AssetExecutionContext, publication: Publication, dataset: Dataset) -> tuple[ReleaseRecord, str]:
-    """Commit this run's candidate, or, when the run has none of its own, the newest one that waits."""
+def _release(
+    context: dg.AssetExecutionContext, publication: Publication, dataset: Dataset
+) -> tuple[ReleaseRecord, str]:
+    """Commit and project this run's candidate, or, when the run has none of its own, the newest one that waits.
+
+    Without any, nothing is written unless a broken projection left something to finish.
+    """
     selected = context.run.asset_selection
     prepared_here = selected is None or key(dataset.id, "datapackage") in selected
     candidate = publication.candidate_of(attempt_of(context.run_id) if prepared_here else None)
     if candidate is not None:
         record = publication.commit(candidate)
+        publication.project(record)
         return record, f"release {record.release}"
     newest = publication.log.newest()
     if newest is None:
@@ -78,6 +84,7 @@ def _commit(context: dg.AssetExecutionContext, publication: Publication, dataset
             dataset=dataset.id,
             advice="materialize data, facts and datapackage first.",
         )
+    publication.projector.finish()
     return newest, f"{UNCHANGED}, number {newest.release}"
 
 

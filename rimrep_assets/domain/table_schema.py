@@ -8,12 +8,12 @@ Source: https://specs.frictionlessdata.io/table-schema/
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.facts import ColumnFacts, Facts
+from rimrep_assets.domain.schema_difference import Difference
 from rimrep_assets.domain.table_source import platform_columns
 
 FROM_DATA = frozenset({"name", "type", "min", "max", "coordinates", "crs", "encoding"})
@@ -27,15 +27,6 @@ MADE = {
 }
 GEOMETRY_TYPES = frozenset({"any", "geojson", "geometry"})
 """the types by which a curated schema may call a geometry"""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One way in which the data's schema is not the curated one; ``column`` is empty for the whole table."""
-
-    grade: Literal["additive", "breaking", "meaning"]
-    column: str
-    message: str
 
 
 def schema_of(data: Path, facts: Facts, dataset: Dataset, curated: Mapping[str, Any] | None) -> dict[str, Any]:

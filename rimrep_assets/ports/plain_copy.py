@@ -38,8 +38,13 @@ class PlainCopy:
         return Places(self.repository.dataset).grid
 
     def _root(self) -> dict[str, Any] | None:
+        """The root's document; None where there is none, or what is there is no root: then all is written anew."""
         found = read_if_there(self.store, f"{self._folder}/{ROOT}")
-        return None if found is None else json.loads(found)
+        try:
+            document = None if found is None else json.loads(found)
+        except ValueError:
+            return None
+        return document if isinstance(document, dict) and isinstance(document.get("attributes"), dict) else None
 
     def shown_snapshot(self) -> str | None:
         """The snapshot that the root says it shows; None where there is no root."""
@@ -56,8 +61,7 @@ class PlainCopy:
         suspects = set(suspects) - {record.snapshot}
         root = self._root()
         shown = None if root is None else root["attributes"].get(OURS, {}).get("snapshot")
-        release_shown = None if root is None else root["attributes"].get(OURS, {}).get("release")
-        if shown == record.snapshot and release_shown == record.release and not suspects:
+        if shown == record.snapshot and not suspects and not self.metadata_differences(record):
             return
         new = self.repository.read(record.snapshot)
         documents = _documents(new)
@@ -148,17 +152,19 @@ class PlainCopy:
                 self.store.delete(stored.path)
 
     def _write_metadata(self, record: ReleaseRecord, documents: Mapping[str, Any], *, root_first: bool) -> None:
-        root = dict(documents[""])
-        root["attributes"] = {**root.get("attributes", {}), OURS: version_mark(record)}
-        root["consolidated_metadata"] = {
-            "kind": "inline",
-            "must_understand": False,
-            "metadata": {path: doc for path, doc in sorted(documents.items()) if path},
-        }
-        writes = [(ROOT, root)]
-        arrays = [(f"{path}/{ROOT}", doc) for path, doc in sorted(documents.items()) if path]
-        for key, document in writes + arrays if root_first else arrays + writes:
-            self.store.write(f"{self._folder}/{key}", json_bytes(document))
+        writes = list(_metadata(record, documents).items())
+        for key, data in writes if root_first else reversed(writes):
+            self.store.write(f"{self._folder}/{key}", data)
+
+    def metadata_differences(self, record: ReleaseRecord) -> list[str]:
+        """The copy's metadata documents that are not those of the release; reads no chunk."""
+        assert record.snapshot is not None
+        wanted = _metadata(record, _documents(self.repository.read(record.snapshot)))
+        return [
+            f"data.zarr/{key} is not that of release {record.release}"
+            for key, data in wanted.items()
+            if read_if_there(self.store, f"{self._folder}/{key}") != data
+        ]
 
     def differs_from(self, record: ReleaseRecord) -> list[str]:
         """Every key whose bytes are not those of the release's snapshot, in words; reads all of both."""
@@ -178,11 +184,7 @@ class PlainCopy:
             found += [
                 f"data.zarr/{k} has other bytes than the release" for k, ok in zip(both, same, strict=True) if not ok
             ]
-        if self.shown_snapshot() != record.snapshot:
-            found.append(
-                f"data.zarr shows snapshot {self.shown_snapshot()}, release {record.release} is {record.snapshot}"
-            )
-        return found
+        return found + self.metadata_differences(record)
 
 
 def version_mark(record: ReleaseRecord) -> dict[str, Any]:
@@ -193,6 +195,17 @@ def version_mark(record: ReleaseRecord) -> dict[str, Any]:
         "data_version": record.data_version,
         "snapshot": record.snapshot,
     }
+
+
+def _metadata(record: ReleaseRecord, documents: Mapping[str, Any]) -> dict[str, bytes]:
+    """All metadata of the copy by key, the root first: the snapshot's, with the mark and consolidated in the root."""
+    arrays = {path: document for path, document in sorted(documents.items()) if path}
+    root = {
+        **documents[""],
+        "attributes": {**documents[""].get("attributes", {}), OURS: version_mark(record)},
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
+    }
+    return {ROOT: json_bytes(root), **{f"{path}/{ROOT}": json_bytes(doc) for path, doc in arrays.items()}}
 
 
 def _documents(store: Any) -> dict[str, Any]:

@@ -132,10 +132,17 @@ class Projector:
 
     def _data_is_stale(self, record: ReleaseRecord, suspects: set[str] | None) -> bool:
         """Whether a table's stable copy may hold other bytes than the record's data version."""
-        if suspects is not None:
+        if suspects is not None or self._table_has_other_size(record):
             return True
         shown = json.loads(read_if_there(self.store, self.places.datapackage) or b"{}")
         return shown.get("rimrep", {}).get("data_version") != record.data_version
+
+    def _table_has_other_size(self, record: ReleaseRecord) -> bool:
+        if record.format != "parquet":
+            return False
+        stable = self.store.stat(self.places.table)
+        wanted = next((o.bytes for o in record.objects if o.path.endswith("/data.parquet")), None)
+        return stable is None or stable.size != wanted
 
     def _project_data(self, record: ReleaseRecord, suspects: set[str] | None, stale: bool) -> None:
         if record.format == "parquet":
@@ -192,13 +199,10 @@ class Projector:
         if record.format == "zarr" and record.snapshot:
             if not self.repository.shows(record.snapshot, record.release):
                 found.append(f"Icechunk's main or its tag {record.tag} is not release {record.release}")
-            if record.plain and self.plain_copy.shown_snapshot() != record.snapshot:
-                found.append(f"data.zarr does not show release {record.release}")
-        elif record.format == "parquet":
-            stable = self.store.stat(self.places.table)
-            wanted_bytes = next((o.bytes for o in record.objects if o.path.endswith("/data.parquet")), None)
-            if stable is None or stable.size != wanted_bytes:
-                found.append(f"data.parquet is not that of release {record.release}")
+            if record.plain:
+                found += self.plain_copy.metadata_differences(record)
+        if self._table_has_other_size(record):
+            found.append(f"data.parquet is not that of release {record.release}")
         return found
 
     def shared_differences(self, record: ReleaseRecord) -> list[str]:

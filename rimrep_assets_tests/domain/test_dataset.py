@@ -99,7 +99,7 @@ def test_sensitive_data_is_never_published(word):
 
 @pytest.mark.parametrize("text", ["a: [", "- a\n- b\n", "just words"])
 def test_what_is_not_a_mapping_is_said_to_be_none(text):
-    with pytest.raises(DefinitionError, match="not YAML|not a mapping"):
+    with pytest.raises(DefinitionError, match=r"not YAML|not a mapping"):
         dataset_from_yaml(text, folder=TABLE)
 
 

@@ -20,7 +20,9 @@ def test_the_newest_three_are_kept_and_the_rest_is_named_as_dropped(numbers, new
     assert all(k > d for k in kept for d in dropped)
 
 
-@pytest.mark.parametrize("path", ["d/releases/01.json", "d/releases/1.txt", "d/releases/x.json", "d/releases/1.json.tmp"])
+@pytest.mark.parametrize(
+    "path", ["d/releases/01.json", "d/releases/1.txt", "d/releases/x.json", "d/releases/1.json.tmp"]
+)
 def test_what_is_no_record_has_no_number(path):
     assert release_number(path) is None
 
