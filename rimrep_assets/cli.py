@@ -400,7 +400,8 @@ def releases(
         return
     for r in records:
         print(
-            f"release {r.release}  {r.created}  catalog {r.catalog_commit[:7]}  data {r.data_version}  {len(r.sources)} source files"
+            f"release {r.release}  {r.created}  catalog {r.catalog_commit[:7]}  "
+            f"data {r.data_version}  {len(r.sources)} source files"
         )
     if not records:
         print(f"{dataset} has no release")

@@ -36,3 +36,26 @@ def s3_server(tmp_path_factory):
 
     with S3Server(tmp_path_factory.mktemp("s3"), buckets=["contract", "platform"]) as server:
         yield server
+
+
+@pytest.fixture
+def rimrep(monkeypatch, capfd):
+    """``rimrep(world, "publish", ...)`` runs the command in this process: parsing, steps, printing and exit code."""
+    import sys
+
+    from rimrep_assets import cli
+    from rimrep_assets_tests.worlds import Ended, World, command_environment
+
+    def run(world: World, *arguments: str) -> Ended:
+        for name in [n for n in os.environ if n.startswith("RIMREP_") and n != "RIMREP_SHARED"] + ["DAGSTER_HOME"]:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in command_environment(world).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["rimrep", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capfd.readouterr()
+        return Ended(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run

@@ -6,7 +6,10 @@ Here belong the descriptions of two tiny datasets and helpers that change their 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -282,3 +285,74 @@ def take_proposed(world: World, dataset: str) -> str:
     world.write(f"datasets/{dataset}/{name}", curated_part(schema) if name == "gridschema.json" else schema)
     world.commit("take the proposed schema")
     return told
+
+
+class Home:
+    """A world that is published once and given back to every test as it was, at the same place.
+
+    Documents name absolute addresses, so that a copy elsewhere would be another store.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self._kept = root / "home", root / "kept"
+
+    def keep(self) -> None:
+        """What stands now is what ``world`` gives back."""
+        shutil.copytree(self.root, self._kept, symlinks=True)
+
+    def world(self) -> World:
+        """The world as it was kept."""
+        shutil.rmtree(self.root)
+        shutil.copytree(self._kept, self.root, symlinks=True)
+        return World(self.root)
+
+
+def publish_both(world: World, days: int = 2) -> None:
+    """Describe and publish the table (two files) and the grid of ``days`` days, each as release 1."""
+    for name, shift in (("a.csv", 0.0), ("b.csv", 1.0)):
+        write_table(world.source(TABLE), name, shift=shift)
+    for day in range(days):
+        write_day(world.source(GRID), day)
+    world.describe(TABLE_YAML, TABLE_SCHEMA)
+    world.describe(GRID_YAML, None)
+    take_proposed(world, GRID)
+    for dataset in (TABLE, GRID):
+        assert world.attempt(dataset).publish() is not None
+    for leftover in (world.root / "scratch", world.root / "data"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the command ended: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def command_environment(world: World) -> dict[str, str]:
+    """Variables with which the command works on ``world``."""
+    return {
+        "RIMREP_CATALOG": str(world.catalog_folder),
+        "RIMREP_STORE": world.store_url,
+        "RIMREP_DATA": str(world.root / "data"),
+        **world.s3_environment,
+    }
+
+
+def rimrep_process(world: World, *arguments: str) -> Ended:
+    """Run the real command on ``world`` in a process of its own."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("RIMREP_", "DAGSTER_HOME"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "rimrep_assets.cli", *arguments],
+        env={**ours, **command_environment(world)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)

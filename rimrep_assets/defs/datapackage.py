@@ -14,8 +14,9 @@ from rimrep_assets.defs.names import key, spec, word
 from rimrep_assets.defs.resources import Platform, attempt_of, open_publication
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.release import Check, ReleaseRecord
-from rimrep_assets.ports.descriptions import CHECKS, WARNINGS
+from rimrep_assets.ports.descriptions import CHECKS, VERDICT, WARNINGS
 from rimrep_assets.ports.publication import Publication
+from rimrep_assets.ports.withholding import withheld
 
 
 def datapackage_assets(dataset: Dataset) -> dg.AssetsDefinition:
@@ -59,7 +60,7 @@ def datapackage_assets(dataset: Dataset) -> dg.AssetsDefinition:
                     "values_proven": record.cost.values_proven,
                 },
                 data_version=dg.DataVersion(record.version),
-                check_results=[_result(check) for check in verdict.checks],
+                check_results=[_result(check, _place_of_findings(publication, record)) for check in verdict.checks],
             )
 
     return prepare
@@ -87,9 +88,17 @@ def _facts_metadata(record: ReleaseRecord) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _result(check: Check) -> dg.AssetCheckResult:
+def _place_of_findings(publication: Publication, record: ReleaseRecord) -> str | None:
+    """Where findings that quote limited data can be read; None for public data, whose findings are shown."""
+    if record.access != "limited":
+        return None
+    return publication.bench.store.url(publication.places.version(record.version, VERDICT))
+
+
+def _result(check: Check, place: str | None) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN if check.severity == "warning" else dg.AssetCheckSeverity.ERROR
-    findings = "\n".join(f"- {finding}" for finding in check.findings) or "nothing to say against it"
+    told = [withheld(check.findings, place)] if check.findings and place else check.findings
+    findings = "\n".join(f"- {finding}" for finding in told) or "nothing to say against it"
     return dg.AssetCheckResult(
         passed=check.passed,
         check_name=check.name,

@@ -17,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from rimrep_assets.ports.publication import Publication
+from rimrep_assets.ports.withholding import withholding
 from rimrep_assets.ports.workbench import Settings, open_workbench
 
 COMMIT_TAG = "rimrep/catalog_commit"
@@ -73,4 +74,5 @@ def open_publication(context: dg.AssetExecutionContext, platform: Platform, data
             scratch=Path(scratch),
             progress=lambda message: LOG.info("%s: %s", dataset, message),
         )
-        yield Publication(bench)
+        with withholding(bench):
+            yield Publication(bench)

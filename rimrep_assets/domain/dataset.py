@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -38,7 +39,7 @@ class Source(StrictModel):
 
     kind: Literal["local", "http"]
     url: str
-    """a folder or file; for ``local`` it may be relative to the folder in which the catalog lies"""
+    """a folder or file; for ``local`` it may be relative, and then counts from the catalog repository itself"""
     include: tuple[str, ...] = ("*",)
     """globs on the path below ``url``; a plain string stands for one glob"""
     exclude: tuple[str, ...] = ()
@@ -52,6 +53,9 @@ class Source(StrictModel):
     def _address_fits_kind(self) -> Source:
         if self.kind == "http" and not self.url.startswith(("http://", "https://")):
             raise ValueError(f"url {self.url!r} does not start with http:// or https://")
+        if "@" in urlsplit(self.url).netloc:
+            # The address stands in every release record, and those of public datasets are public.
+            raise ValueError("url holds a user or password; credentials never stand in the catalog")
         if self.kind == "local" and "://" in self.url:
             raise ValueError(f"url {self.url!r} is not a folder or file of this machine; use kind: http")
         return self

@@ -45,6 +45,9 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
             sentences.append(f"{place} is missing")
         else:
             message = found["msg"].removeprefix("Value error, ")
+            # pydantic's own sentences do not say what was found; ours do.
+            if found["type"] != "value_error" and isinstance(found["input"], str | int | float | None):
+                message += f", not {found['input']!r}"
             sentences.append(f"{place}: {message}" if place else message)
     return sentences
 

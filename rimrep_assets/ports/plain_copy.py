@@ -81,6 +81,12 @@ class PlainCopy:
             if changed is None:
                 self._delete_strays(new)
 
+    def remove(self) -> None:
+        """Take the copy away, the root first: for a dataset that has none any more. Nothing happens where none is."""
+        self.store.delete(f"{self._folder}/{ROOT}")
+        for stored in self.store.list(self._folder):
+            self.store.delete(stored.path)
+
     def _rewrite(self, record: ReleaseRecord, new: Any, documents: Mapping[str, Any], changed: set[str] | None) -> None:
         """Chunks, then metadata, the root last: without a root there is nothing to open."""
         self._copy_chunks(new, changed)

@@ -155,6 +155,8 @@ class Projector:
         if record.plain:
             self.progress("bringing the plain copy up to date")
             self.plain_copy.project(record, suspects=suspects or ())
+        elif self.plain_copy.shown_snapshot() is not None or suspects:
+            self.plain_copy.remove()
 
     def _project_descriptions(self, record: ReleaseRecord) -> None:
         self.progress("writing datapackage, STAC and pygeoapi")
@@ -199,8 +201,10 @@ class Projector:
         if record.format == "zarr" and record.snapshot:
             if not self.repository.shows(record.snapshot, record.release):
                 found.append(f"Icechunk's main or its tag {record.tag} is not release {record.release}")
-            if record.plain:
+            elif record.plain:
                 found += self.plain_copy.metadata_differences(record)
+            elif self.plain_copy.shown_snapshot() is not None:
+                found.append(f"data.zarr is there, but release {record.release} has no plain copy")
         if self._table_has_other_size(record):
             found.append(f"data.parquet is not that of release {record.release}")
         return found

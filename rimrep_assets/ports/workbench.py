@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.ports.catalog import Catalog, DatasetFolder, open_catalog
 from rimrep_assets.ports.object_store import ObjectStore, S3Access, open_store
 from rimrep_assets.ports.projector import silent
+from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.sources.open_source import source_for
 from rimrep_assets.ports.sources.protocol import SourceFolder
 
@@ -130,6 +132,8 @@ def open_workbench(
 ) -> Workbench:
     """The workbench for ``dataset_id`` as ``commit`` describes it. Raises: DefinitionError, Unavailable."""
     folder = catalog.at(commit).folder(dataset_id, settings.environment)
+    if folder.dataset.access == "limited":
+        _refuse_published_openly(settings.store_for("public", folder.endpoints), dataset_id)
     return Workbench(
         folder=folder,
         store=settings.store_for(folder.dataset.access, folder.endpoints),
@@ -143,3 +147,15 @@ def open_workbench(
         scratch=scratch,
         progress=progress,
     )
+
+
+def _refuse_published_openly(public: ObjectStore, dataset_id: str) -> None:
+    """A dataset that became limited must not stay readable for everybody under its old releases."""
+    numbers = ReleaseLog(public, dataset_id).numbers()
+    if numbers:
+        raise DefinitionError(
+            f"access is limited, but the public store {public.address} holds {len(numbers)} releases of it",
+            dataset=dataset_id,
+            advice=f"remove {dataset_id}/ and what stac/ and pygeoapi/ say of it from the public store, then publish; "
+            "or set access: public again.",
+        )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
+from rimrep_assets.definitions import definitions_at
 from rimrep_assets.defs.graph import datasets_of, selection_for
 from rimrep_assets.defs.names import key
 from rimrep_assets.defs.resources import COMMIT_TAG
 from rimrep_assets.defs.run import HOST, PID, STARTED, report_dead_runs, run_assets
-from rimrep_assets.definitions import definitions_at
 from rimrep_assets_tests.ports.test_gate import reachable
 from rimrep_assets_tests.worlds import TABLE, TABLE_SCHEMA, TABLE_YAML, World, curated, write_table
 
@@ -211,3 +211,71 @@ def test_the_selection_of_a_publication_is_everything_of_its_datasets(world):
         *(f"{TABLE}/{s}" for s in ("data", "facts", "datapackage", "release", "stac_item", "pygeoapi_entry")),
         "collections/reef",
     }
+
+
+CANARY = "CANARYVALUE"
+LIMITED = {"access": "limited", "data_sharing_agreement": "DSA-7"}
+
+
+def test_values_of_limited_data_stay_out_of_messages_events_and_the_public_store(world, caplog, capfd):
+    world.describe({**TABLE_YAML, **LIMITED}, TABLE_SCHEMA)
+    write_table(world.source(TABLE), "a.csv", site=CANARY)
+    break_the_schema(world)
+    fields = [{**f, "type": "integer"} if f["name"] == "site" else f for f in TABLE_SCHEMA["fields"]]
+    world.write(f"datasets/{TABLE}/tableschema.json", {"fields": fields})
+    world.commit("promise numbers")
+    commit = world.catalog.resolve()
+    with dg.DagsterInstance.ephemeral() as instance:
+        refused = run(world, "data", "facts", "datapackage", "release", instance=instance)
+        (world.source(TABLE) / "b.csv").write_text(f"site,long,lat,time,temperature\n{CANARY},1,2\n")
+        broken = run(world, "data", instance=instance)
+        logs = [str(record) for done in (refused, broken) for record in instance.all_logs(done.run_id)]
+    assert not refused.success
+    assert not broken.success
+    assert "they quote limited data" in "".join(logs)
+    assert CANARY not in "".join(logs) + caplog.text + "".join(capfd.readouterr())
+    endings = run_assets(graph(world), datasets_of(world.catalog.at(commit)), commit)
+    assert endings[0].kind == "DataError"
+    assert CANARY not in endings[0].message
+    public = {p: b for p, b in world.files().items() if not p.startswith("limited-access/")}
+    assert not [p for p, b in public.items() if CANARY.encode() in b]
+    assert any(CANARY.encode() in b for p, b in world.files().items() if p.startswith("limited-access/"))
+
+
+def test_a_dataset_that_became_limited_is_refused_while_its_public_releases_stand(world):
+    publish(world)
+    world.describe({**TABLE_YAML, **LIMITED}, TABLE_SCHEMA)
+    ending = publish(world)[0]
+    assert ending.kind == "DefinitionError"
+    assert "the public store" in ending.message
+
+
+def test_the_definitions_module_loads_nothing_heavy():
+    import subprocess
+    import sys
+
+    heavy = ["numpy", "pandas", "pyarrow", "xarray", "zarr", "icechunk", "duckdb", "h5py", "netCDF4", "geopandas"]
+    heavy += ["shapely", "pystac", "pygeoapi", "obstore", "requests", "matplotlib", "frictionless", "dagster_aws"]
+    code = f"import sys, rimrep_assets.definitions; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_dagster_finds_the_definitions_valid(world, monkeypatch, tmp_path):
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    environment = {
+        **os.environ,
+        "RIMREP_CATALOG": str(world.catalog_folder),
+        "DAGSTER_HOME": str(tmp_path),
+        "PYTHONWARNINGS": "ignore",
+    }
+    (tmp_path / "dagster.yaml").write_text((root / "dagster.yaml").read_text())
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", str(root / "workspace.yaml")]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All code locations passed validation" in done.stdout + done.stderr

@@ -66,6 +66,7 @@ def test_an_id_that_would_break_a_path_or_url_is_refused(slug):
         ({"source": {"kind": "http", "url": "ftp://x"}}, "does not start with http:// or https://"),
         ({"source": {"kind": "local", "url": "http://x"}}, "is not a folder or file of this machine"),
         ({"source": {"kind": "gopher", "url": "x"}}, "source.kind"),
+        ({"source": {"kind": "http", "url": "https://me:pw@x/"}}, "credentials never stand in the catalog"),
         ({"update": {"expected": "sometimes"}}, "update.expected"),
     ],
 )

@@ -386,6 +386,9 @@ def test_the_plain_copy_can_be_left_out_and_icechunk_is_named_instead(tmp_path):
     record = world.attempt(GRID).publish()
     addresses = record.datapackage["rimrep"]["addresses"]
     assert addresses["data"].endswith("data.icechunk")
+    assert stable_grid(Path(world.store_url), GRID) is None
+    assert world.store.list(f"{GRID}/data.zarr") == []
+    assert Reconciliation(world.store).find() == []
     import icechunk
 
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage(addresses["icechunk"]))
