@@ -149,12 +149,15 @@ def progress(quiet: bool) -> Iterator[None]:
             log.removeHandler(handler)
 
 
-def _chosen(commit: CatalogCommit, names: list[str] | None) -> list[Dataset]:
-    """The datasets by name, or all; everything that is wrong with any of them is said at once."""
+def _chosen(commit: CatalogCommit, names: list[str] | None, environment: str | None = None) -> list[Dataset]:
+    """The datasets by name, or all; everything that is wrong with any of them is said at once.
+
+    With ``environment`` all of a dataset's files are read, without it only ``dataset.yaml``.
+    """
     found, problems = [], []
     for name in dict.fromkeys(names or commit.dataset_ids):
         try:
-            found.append(commit.dataset(name))
+            found.append(commit.folder(name, environment).dataset if environment else commit.dataset(name))
         except DefinitionError as error:
             problems.append(str(error))
     if problems:
@@ -169,7 +172,7 @@ def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool
 
     catalog = settings.open_catalog()
     commit = catalog.resolve(at)
-    datasets = _chosen(catalog.at(commit), names)
+    datasets = _chosen(catalog.at(commit), names, settings.environment)
     projectors = {d.id: _projector(settings, catalog.at(commit), d) for d in datasets}
     before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
     with progress(quiet=as_json):
@@ -181,12 +184,11 @@ def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool
         if record is not None:
             rows.append(_row(record, changed=record.release != before[dataset.id]))
     for ending in failed.values():
-        head = (
-            f"{ending.dataset}: the gate stopped the release; nothing was published\n"
-            if ending.kind == "GateRefusal"
-            else ""
-        )
-        _say(head + ending.message)
+        if ending.kind == GateRefusal.__name__:
+            _say(f"{ending.dataset}: the gate stopped the release; nothing was published\n{ending.message}")
+            _say(f"What to do: {GateRefusal.advice_by_default}")
+        else:
+            _say(ending.message)
     if failed:
         _show_rows(rows, as_json)
         raise typer.Exit(max(exit_code(ending.kind or "") for ending in failed.values()))

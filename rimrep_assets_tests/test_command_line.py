@@ -89,6 +89,31 @@ def mtimes(world: World) -> dict[Path, int]:
     return {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file() and ".locks" not in p.parts}
 
 
+@pytest.mark.parametrize(("dataset", "name"), [(GRID, "heat_2024-01-01.nc"), (TABLE, "a.csv")])
+def test_a_source_file_that_got_another_name_is_published_under_it(world, rimrep, dataset, name):
+    """A grid's stored bytes are the same then, and Icechunk refuses to commit nothing."""
+    old = world.projector(dataset).log.newest()
+    (world.source(dataset) / name).rename(world.source(dataset) / f"renamed {name}")
+    done = rimrep(world, "publish", dataset, "--json")
+    assert done.code == 0, done.err
+    new = world.projector(dataset).log.newest()
+    assert (new.release, new.facts.bbox, new.snapshot) == (2, old.facts.bbox, old.snapshot)
+    assert f"renamed {name}" in {file.name for file in new.sources}
+    assert rimrep(world, "verify", dataset).code == 0
+    assert rimrep(world, "reconcile").out == "no drift\n"
+    assert "nothing changed" in rimrep(world, "publish", dataset).out
+
+
+def test_a_file_that_stands_twice_under_two_names_counts_once_in_a_grid(world, rimrep):
+    import xarray as xr
+
+    write_day(world.source(GRID), 0, name="again.nc")
+    done = rimrep(world, "publish", GRID, "--json")
+    assert done.code == 0, done.err
+    with xr.open_zarr(done.json[0]["data"]) as grid:
+        assert grid.sizes["time"] == 2
+
+
 def test_one_dataset_that_fails_does_not_keep_the_others_from_being_published(world, rimrep):
     write_day(world.source(GRID), 2)
     (world.source(TABLE) / "bad.csv").write_text("site,long\nx,1\n")

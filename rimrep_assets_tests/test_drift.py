@@ -139,6 +139,9 @@ DRIFT = {
     "a changed collection": edit("stac/reef/collection.json", lambda t: t.replace("Reefs", "Wrecks")),
     "half a collection": edit("stac/reef/collection.json", lambda t: t[: len(t) // 2]),
     "a changed STAC root": edit("stac/catalog.json", lambda t: t.replace("reef/collection", "reef/collections")),
+    "half a datapackage": edit(f"{TABLE}/datapackage.json", lambda t: t[: len(t) // 2]),
+    "half a pygeoapi entry": edit(f"pygeoapi/datasets/{GRID}.yaml", lambda t: t[: len(t) // 2]),
+    "half an OpenAPI fragment": edit(f"pygeoapi/datasets/{GRID}.openapi.json", lambda t: t[: len(t) // 2]),
     "a changed pygeoapi entry": edit(f"pygeoapi/datasets/{GRID}.yaml", lambda t: t.replace("Title", "Name")),
     "a changed pygeoapi configuration": edit("pygeoapi/config-pygeoapi.yaml", lambda t: t.replace(TABLE, "x")),
     "a changed OpenAPI document": edit("pygeoapi/config-openapi.yaml", lambda t: t.replace(TABLE, "x")),
@@ -181,3 +184,14 @@ def test_a_table_cut_short_at_its_stable_address_is_mended(world, rimrep):
     rows = rimrep(world, "reconcile", "--fix", "--json").json
     assert [(row["dataset"], row["fixed"]) for row in rows] == [(TABLE, True)]
     assert world.files() == good
+
+
+def test_a_header_of_pygeoapi_that_is_no_yaml_is_named(world, rimrep):
+    """The header is written by people."""
+    public(world, "pygeoapi/header.yaml").write_text("server: [")
+    for arguments in (["reconcile"], ["publish", TABLE]):
+        write_table(world.source(TABLE), "d.csv", shift=4)
+        done = rimrep(world, *arguments)
+        assert done.code == 2
+        assert "pygeoapi/header.yaml" in done.err
+        assert "Traceback" not in done.err

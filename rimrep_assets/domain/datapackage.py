@@ -147,6 +147,22 @@ def validate(package: Mapping[str, Any], profile: Mapping[str, Any], *, dataset:
     return problems
 
 
+def refuse_other_types(curated: Mapping[str, Any], profile: Mapping[str, Any], *, dataset: str) -> None:
+    """Stop where a curated value is of another JSON type than the profile's, so that nothing can be made of it.
+
+    Raises: DefinitionError naming all of them. What is merely missing or wrong is left to the gate.
+    """
+    from jsonschema import Draft202012Validator
+
+    told = [
+        f"datapackage.json: {'.'.join(str(part) for part in error.absolute_path)}: {error.message}"
+        for error in Draft202012Validator(profile).iter_errors(curated)
+        if error.validator == "type"
+    ]
+    if told:
+        raise DefinitionError(told, dataset=dataset)
+
+
 def _refuse_what_is_missing(
     curated: Mapping[str, Any], facts: Facts, dataset: Dataset, measured: Mapping[str, bool]
 ) -> None:

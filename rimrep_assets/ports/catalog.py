@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from rimrep_assets.domain.curated_shapes import shape_problems
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
 from rimrep_assets.domain.errors import DefinitionError, RimrepError, Unavailable
 from rimrep_assets.ports.jsonnet_evaluator import evaluate
@@ -106,12 +107,14 @@ class CatalogCommit:
             schema_path = f"datasets/{dataset_id}/{schema_name(dataset)}"
             if schema_path in self.texts:
                 schema = self._json(schema_path, problems)
+                problems += shape_problems(schema_name(dataset), schema) if schema is not None else []
             main = f"collections/{dataset.collection}/collection.jsonnet"
             try:
                 if main not in self.texts:
                     raise DefinitionError(f"the catalog has no {main} for collection {dataset.collection!r}")
                 rendered = evaluate(main, self._jsonnet_files(environment))
                 collection, imports = rendered.document, (*imports, main, *rendered.imports)
+                problems += shape_problems("collection.jsonnet", collection)
                 if collection.get("id") != dataset.collection:
                     problems.append(f"{main}: id {collection.get('id')!r} is not {dataset.collection!r}")
             except DefinitionError as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from rimrep_assets.domain.addresses import Addresses
 from rimrep_assets.domain.completeness import missing_times, undone
-from rimrep_assets.domain.datapackage import Edition, complete, json_bytes, validate
+from rimrep_assets.domain.datapackage import Edition, complete, json_bytes, refuse_other_types, validate
 from rimrep_assets.domain.errors import DefinitionError, RimrepError
 from rimrep_assets.domain.pygeoapi import entry_from, validate_entry
 from rimrep_assets.domain.release import (
@@ -113,6 +113,7 @@ def describe(
     """
     bench.progress("describing and judging the release")
     folder, dataset, places = bench.folder, bench.folder.dataset, Places(bench.id)
+    refuse_other_types(folder.curated, folder.profile, dataset=bench.id)
     number = base.release + 1 if base else 1
     now = bench.now()
     addresses = addresses_of(bench, number, version, made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +76,9 @@ class GridData:
                     self.bench.folder.dataset,
                     self._opener(intent),
                 )
+                if begin is not None and not session.has_uncommitted_changes:
+                    # Only names of files changed: what is stored says their bytes already.
+                    return self._staged(intent, begin, state, read)
                 said = {"attempt": self.bench.attempt, "fingerprint": intent.fingerprint, "base": intent.base}
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
                 return self._staged(intent, snapshot, state, read)
@@ -167,20 +170,14 @@ class GridData:
         receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
         facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
-        proven = {proof.name for proof in proofs}
-        digests = {file.name: file.digest for file in staged.intent.sources}
-        carried = [
-            proof
-            for proof in receipt.get("files", [])
-            if proof["name"] not in proven and digests.get(proof["name"]) == proof["digest"]
-        ]
+        new_proofs = [proof.model_dump(mode="json") for proof in proofs]
         return self._version(
             facts_and_state=(facts, state),
             snapshot=staged.snapshot,
             sources=tuple(sorted(staged.intent.sources, key=lambda f: f.name)),
             proofs=proofs,
             receipt={
-                "files": [*carried, *(proof.model_dump(mode="json") for proof in proofs)],
+                "files": [*_carried(receipt.get("files", []), new_proofs, staged.intent.sources), *new_proofs],
                 "blocks": {str(number): s.model_dump(mode="json") for number, s in sorted(stats.items())},
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
@@ -262,6 +259,19 @@ class GridData:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(str(folder))
         return folder
+
+
+def _carried(
+    earlier: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], sources: Sequence[SourceFile]
+) -> list[dict[str, Any]]:
+    """Proofs of the files that were not compared now: of the same bytes, whatever their name was then."""
+    by_bytes = {proof["digest"]: proof for proof in (*earlier, *new)}
+    names = {proof["name"] for proof in new}
+    return [
+        {**by_bytes[file.digest], "name": file.name}
+        for file in sorted(sources, key=lambda f: f.name)
+        if file.name not in names and file.digest in by_bytes
+    ]
 
 
 def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, BlockStats]) -> dict[int, BlockStats]:

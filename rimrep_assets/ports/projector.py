@@ -7,7 +7,6 @@ documents say (``stac_catalog``, ``pygeoapi_config``).
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import uuid
@@ -24,6 +23,7 @@ from rimrep_assets.ports.plain_copy import PlainCopy
 from rimrep_assets.ports.process_identity import process_start
 from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.release_log import ReleaseLog
+from rimrep_assets.ports.shared_document import json_object
 from rimrep_assets.ports.stac_catalog import StaticStac
 
 STALE = timedelta(minutes=30)
@@ -115,7 +115,7 @@ class Projector:
             return None
         found: set[str] = set()
         for path in marks:
-            said = json.loads(read_if_there(self.store, path) or b"{}")
+            said = json_object(read_if_there(self.store, path)) or {}
             found.update(said.get("snapshots", []))
         return found
 
@@ -134,7 +134,7 @@ class Projector:
         """Whether a table's stable copy may hold other bytes than the record's data version."""
         if suspects is not None or self._table_has_other_size(record):
             return True
-        shown = json.loads(read_if_there(self.store, self.places.datapackage) or b"{}")
+        shown = json_object(read_if_there(self.store, self.places.datapackage)) or {}
         return shown.get("rimrep", {}).get("data_version") != record.data_version
 
     def _table_has_other_size(self, record: ReleaseRecord) -> bool:
@@ -181,7 +181,7 @@ class Projector:
         for stored in marks:
             if stored.path == own or stored.path in _under_way:
                 continue
-            said = json.loads(read_if_there(self.store, stored.path) or b"{}")
+            said = json_object(read_if_there(self.store, stored.path)) or {}
             too_old = now is not None and now - stored.last_modified > STALE
             if too_old or _has_ended(said):
                 self.store.delete(stored.path)

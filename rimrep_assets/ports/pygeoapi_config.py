@@ -6,7 +6,6 @@ says (``domain/pygeoapi``), pygeoapi's own OpenAPI generator (``pygeoapi_openapi
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Any
 
 import yaml
 
+from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.pygeoapi import default_header, merge
 from rimrep_assets.domain.release import Places, ReleaseRecord, json_bytes, sha256
 from rimrep_assets.ports.object_store import ObjectStore, StoredObject, read_if_there
 from rimrep_assets.ports.pygeoapi_openapi import header_openapi, merge_openapi
-from rimrep_assets.ports.shared_document import keep_in_step, listing_digest, render_from
+from rimrep_assets.ports.shared_document import json_object, keep_in_step, listing_digest, render_from
 
 HEADER = "pygeoapi/header.yaml"
 CONFIG = "pygeoapi/config-pygeoapi.yaml"
@@ -70,15 +70,17 @@ class PygeoapiConfig:
     def _served(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
         if HEADER not in contents:
             return {}
-        header = yaml.safe_load(contents[HEADER])
+        header = _loaded(contents[HEADER])
+        if not isinstance(header, dict):
+            raise DefinitionError(f"{HEADER} is not a YAML mapping", advice="mend it, then run `rimrep reconcile --fix`.")
         entries: dict[str, Any] = {}
         for path, data in sorted(contents.items()):
             if path.endswith(".yaml") and path != HEADER:
                 entries[_dataset(path, ".yaml")] = _loaded(data)
         fragments = {
-            _dataset(path, ".openapi.json"): json.loads(data)
+            _dataset(path, ".openapi.json"): fragment
             for path, data in sorted(contents.items())
-            if path.endswith(".openapi.json")
+            if path.endswith(".openapi.json") and (fragment := json_object(data)) is not None
         }
         config, left_out = merge(header, entries)
         for dataset, reason in left_out.items():
@@ -92,11 +94,10 @@ class PygeoapiConfig:
         """pygeoapi's own document for the header; its generator takes seconds, so what it made is kept."""
         path = f"pygeoapi/openapi/{sha256(text)[:16]}.json"
         known = read_if_there(self.store, path)
-        if known is not None:
-            found: dict[str, Any] = json.loads(known)
+        if (found := json_object(known)) is not None:
             return found
         made = header_openapi(header)
-        self.store.create(path, json_bytes(made))
+        self.store.write(path, json_bytes(made))
         return made
 
 

@@ -7,8 +7,10 @@ Here belongs the loop that makes a shared document a function of its listing. No
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from rimrep_assets.domain.errors import Unavailable
 from rimrep_assets.ports.object_store import ObjectStore, StoredObject, read_if_there
@@ -23,6 +25,21 @@ def listing_digest(contents: Mapping[str, bytes]) -> str:
     for path in sorted(contents):
         whole.update(path.encode() + b"\0" + hashlib.sha256(contents[path]).digest())
     return whole.hexdigest()
+
+
+def json_object(data: bytes | None) -> dict[str, Any] | None:
+    """The object that ``data`` holds; None for what is damaged, so that it can be told and mended like what is gone."""
+    try:
+        found = json.loads(data) if data is not None else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def json_objects(contents: Mapping[str, bytes], within: str) -> list[dict[str, Any]]:
+    """The whole objects at the paths that hold ``within``, in the order of the paths."""
+    found = (json_object(contents[path]) for path in sorted(contents) if within in path)
+    return [document for document in found if document is not None]
 
 
 def read_all(store: ObjectStore, listing: Sequence[StoredObject]) -> dict[str, bytes]:

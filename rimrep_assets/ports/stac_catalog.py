@@ -6,14 +6,13 @@ says (``domain/stac``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rimrep_assets.domain.release import Places, ReleaseRecord, json_bytes, sha256
 from rimrep_assets.domain.stac import catalog_from, collection_from
 from rimrep_assets.ports.object_store import ObjectStore, StoredObject, read_if_there
-from rimrep_assets.ports.shared_document import keep_in_step, listing_digest, render_from
+from rimrep_assets.ports.shared_document import json_objects, keep_in_step, listing_digest, render_from
 
 ROOT = "stac/catalog.json"
 
@@ -73,8 +72,7 @@ class StaticStac:
         return [*described, *self.store.list(f"stac/{collection}/items")]
 
     def _collection(self, collection: str, contents: Mapping[str, bytes]) -> dict[str, bytes]:
-        items = [json.loads(data) for path, data in sorted(contents.items()) if "/items/" in path]
-        described = [json.loads(data) for path, data in contents.items() if "/described/" in path]
+        items, described = json_objects(contents, "/items/"), json_objects(contents, "/described/")
         if not described:
             return {}
         document = collection_from(
@@ -90,5 +88,5 @@ class StaticStac:
         return [o for o in self.store.list("stac") if o.path.count("/") == 2 and o.path.endswith("/collection.json")]
 
     def _root(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
-        collections = [json.loads(data) for _, data in sorted(contents.items())]
+        collections = json_objects(contents, "")
         return {ROOT: json_bytes(catalog_from(collections, self_href=self.store.document_url(ROOT)))}
