@@ -1,37 +1,41 @@
 """The `rimrep` command.
 
 Here belongs parsing, printing and exit codes. Not here: any step of a publication: `publish` and `demo` execute the
-asset graph (``defs/run``), the other commands ask the ports.
+asset graph (``defs/run``), the other commands ask the ports; what they share is in ``console``. The file is long because
+every command spells out its own options, which is what a reader looks for here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
 
-from rimrep_assets.domain.errors import DefinitionError, GateRefusal, RimrepError, Unavailable
+from rimrep_assets.console import (
+    REFUSED,
+    WRONG_INPUT,
+    chosen,
+    exit_code,
+    print_json,
+    progress,
+    projector_of,
+    say,
+    settings_from,
+)
+from rimrep_assets.domain.errors import DefinitionError, GateRefusal, RimrepError
 
 if TYPE_CHECKING:
-    from rimrep_assets.domain.dataset import Dataset
     from rimrep_assets.domain.plan import Released, Wanted
     from rimrep_assets.ports.catalog import CatalogCommit
-    from rimrep_assets.ports.projector import Projector
     from rimrep_assets.ports.workbench import Settings
-
-WRONG_INPUT, UNAVAILABLE, REFUSED = 2, 3, 4
-"""exit codes"""
 
 app = typer.Typer(
     help="From a provider's files to published, proven and described marine data.",
@@ -77,92 +81,8 @@ def main() -> None:
         error.show()
         sys.exit(WRONG_INPUT)
     except RimrepError as error:
-        _say(str(error))
+        say(str(error))
         sys.exit(exit_code(type(error).__name__))
-
-
-def exit_code(kind: str) -> int:
-    """The exit code of an error's class by name."""
-    codes = {Unavailable.__name__: UNAVAILABLE, GateRefusal.__name__: REFUSED, "Exception": 1}
-    return codes.get(kind, WRONG_INPUT)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def settings_from(catalog: str | None = None, store: str | None = None, environment: str | None = None) -> Settings:
-    """The environment's settings with the command line's over them; the embedded example is made where it is meant."""
-    from rimrep_assets.definitions import provide_example
-    from rimrep_assets.ports.workbench import Settings
-
-    settings = Settings.from_environment(os.environ)
-    settings = replace(
-        settings,
-        catalog=catalog or settings.catalog,
-        store=store or settings.store,
-        environment=environment or settings.environment,
-    )
-    if settings.catalog and "://" not in settings.catalog and not settings.catalog.startswith("git@"):
-        settings = replace(settings, catalog=str(Path(settings.catalog).expanduser().absolute()))
-    provide_example(settings)
-    return settings
-
-
-class _Progress(logging.Handler):
-    """Shows the newest message in one line of a terminal, or each on a line of its own elsewhere."""
-
-    def __init__(self, show: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
-        self._show = show
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._show(record.getMessage())
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[None]:
-    """Show what the steps say of themselves while they run, on standard error."""
-    from rich.console import Console
-
-    log, console = logging.getLogger("rimrep"), Console(stderr=True, highlight=False)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    if quiet or not console.is_terminal:
-        handler = _Progress(lambda message: None if quiet else _say(message))
-        log.addHandler(handler)
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-        return
-    with console.status("starting") as status:
-        handler = _Progress(lambda message: status.update(message.replace("[", r"\[")))
-        log.addHandler(handler)
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-
-
-def _chosen(commit: CatalogCommit, names: list[str] | None, environment: str | None = None) -> list[Dataset]:
-    """The datasets by name, or all; everything that is wrong with any of them is said at once.
-
-    With ``environment`` all of a dataset's files are read, without it only ``dataset.yaml``.
-    """
-    found, problems = [], []
-    for name in dict.fromkeys(names or commit.dataset_ids):
-        try:
-            found.append(commit.folder(name, environment).dataset if environment else commit.dataset(name))
-        except DefinitionError as error:
-            problems.append(str(error))
-    if problems:
-        raise DefinitionError(problems, advice="")
-    return found
 
 
 def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool) -> list[dict[str, Any]]:
@@ -172,8 +92,8 @@ def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool
 
     catalog = settings.open_catalog()
     commit = catalog.resolve(at)
-    datasets = _chosen(catalog.at(commit), names, settings.environment)
-    projectors = {d.id: _projector(settings, catalog.at(commit), d) for d in datasets}
+    datasets = chosen(catalog.at(commit), names, settings.environment)
+    projectors = {d.id: projector_of(settings, catalog.at(commit), d) for d in datasets}
     before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
     with progress(quiet=as_json):
         endings = run_assets(definitions_at(settings, commit), datasets, commit)
@@ -185,10 +105,10 @@ def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool
             rows.append(_row(record, changed=record.release != before[dataset.id]))
     for ending in failed.values():
         if ending.kind == GateRefusal.__name__:
-            _say(f"{ending.dataset}: the gate stopped the release; nothing was published\n{ending.message}")
-            _say(f"What to do: {GateRefusal.advice_by_default}")
+            say(f"{ending.dataset}: the gate stopped the release; nothing was published\n{ending.message}")
+            say(f"What to do: {GateRefusal.advice_by_default}")
         else:
-            _say(ending.message)
+            say(ending.message)
     if failed:
         _show_rows(rows, as_json)
         raise typer.Exit(max(exit_code(ending.kind or "") for ending in failed.values()))
@@ -210,20 +130,13 @@ def _row(record: Any, changed: bool) -> dict[str, Any]:
 
 def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     for row in rows:
         state = "published" if row["changed"] else "nothing changed, still"
         print(f"{row['dataset']}: {state} release {row['release']}")
         for name in ("data", "datapackage", "stac_item", "pygeoapi"):
             print(f"  {name:<12} {row[name]}")
-
-
-def _projector(settings: Settings, commit: CatalogCommit, dataset: Dataset) -> Projector:
-    from rimrep_assets.ports.projector import Projector
-
-    store = settings.store_for(dataset.access, commit.endpoints(settings.environment))
-    return Projector(store, dataset.id, settings.s3)
 
 
 @app.command()
@@ -264,9 +177,9 @@ def demo(
     with progress(quiet=as_json), serving(settings, rows[0]["pygeoapi"], announce) as server:
         findings = read_back(rows, server.url)
         for line in findings:
-            _say(line)
+            say(line)
         if serve:
-            _say(f"pygeoapi serves the result at {server.url}; stop it with Ctrl-C")
+            say(f"pygeoapi serves the result at {server.url}; stop it with Ctrl-C")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
 
@@ -296,7 +209,7 @@ def check(
         except DefinitionError as error:
             report[name] = list(error.problems)
     if as_json:
-        _print_json({"commit": commit.commit, "problems": report})
+        print_json({"commit": commit.commit, "problems": report})
     else:
         for name, problems in report.items():
             print(f"{name}: {'valid' if not problems else f'{len(problems)} problems'} at {commit.commit[:7]}")
@@ -331,7 +244,7 @@ def plan(
     settings = settings_from(catalog, store, environment)
     opened = settings.open_catalog()
     wanted_commit = opened.at(opened.resolve(to))
-    names = [d.id for d in _chosen(wanted_commit, datasets)]
+    names = [d.id for d in chosen(wanted_commit, datasets)]
     wanted = {n: _wanted(settings, wanted_commit, n, look=from_ is None) for n in names}
     released: dict[str, Released] = {}
     if from_ is not None:
@@ -340,12 +253,12 @@ def plan(
         released = {n: Released(0, _wanted(settings, base_commit, n, look=False).fingerprints, ()) for n in known}
     else:
         for name in names:
-            record = _projector(settings, wanted_commit, wanted_commit.dataset(name)).log.newest()
+            record = projector_of(settings, wanted_commit, wanted_commit.dataset(name)).log.newest()
             if record is not None:
                 released[name] = Released(record.release, record.fingerprints, record.sources)
     due = plan(wanted, released)
     if as_json:
-        _print_json([asdict(step) for step in due])
+        print_json([asdict(step) for step in due])
     else:
         for step in due:
             print(f"{step.dataset}: {step.step}, because {step.reason}")
@@ -381,10 +294,10 @@ def releases(
     settings = settings_from(catalog, store, environment)
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
-    log = _projector(settings, commit, _chosen(commit, [dataset])[0]).log
+    log = projector_of(settings, commit, chosen(commit, [dataset])[0]).log
     records = [log.read(number) for number in reversed(log.numbers())]
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "release": r.release,
@@ -425,8 +338,8 @@ def verify(
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
     report: dict[str, Any] = {}
-    for dataset in _chosen(commit, datasets):
-        projector = _projector(settings, commit, dataset)
+    for dataset in chosen(commit, datasets):
+        projector = projector_of(settings, commit, dataset)
         numbers = projector.log.numbers()
         wanted = release if release is not None else (numbers or [0])[-1]
         if wanted not in numbers:
@@ -439,7 +352,7 @@ def verify(
             found = verify_release(projector, projector.log.read(wanted), stable=wanted == numbers[-1])
         report[dataset.id] = {"release": wanted, "differences": found}
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         for name, row in report.items():
             print(f"{name}: release {row['release']} {'holds' if not row['differences'] else 'DIFFERS'}")
@@ -480,7 +393,7 @@ def reconcile(
         rows += [{"access": access, **asdict(d), "fixed": d not in remaining} for d in drift]
         rows += [{"access": access, **asdict(d), "fixed": False} for d in remaining if d not in drift]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         for row in rows:
             print(

@@ -31,8 +31,8 @@ from rimrep_assets.domain.release import (
     sha256,
     shrinks,
 )
-from rimrep_assets.domain.stac import item_from
-from rimrep_assets.domain.stac_validation import validate_item
+from rimrep_assets.domain.stac import collection_from, item_from
+from rimrep_assets.domain.stac_validation import validate_collection, validate_item
 from rimrep_assets.ports.catalog import schema_name
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
 from rimrep_assets.ports.release_log import ReleaseLog
@@ -131,6 +131,8 @@ def describe(
     package = complete(folder.curated, made.facts, made.schema, dataset=dataset, edition=edition, addresses=addresses)
     package_problems = validate(package, folder.profile, dataset=bench.id)
     item, item_problems, entry, fragment, entry_problems = _projections(package, made, package_problems)
+    if item:
+        item_problems += _collection_problems(bench, item, addresses)
     checks = (
         _values(made),
         Check(
@@ -225,6 +227,13 @@ def _projections(
     item, entry = item_from(package, made.schema), entry_from(package, made.schema)
     fragment, entry_problems = _openapi(entry, made)
     return item, validate_item(item), entry, fragment, entry_problems
+
+
+def _collection_problems(bench: Workbench, item: Mapping[str, Any], addresses: Addresses) -> list[str]:
+    """What is wrong with the collection that the catalog describes, as it would be with this item alone."""
+    hrefs = {"self_href": addresses.stac_collection, "root_href": addresses.stac_root}
+    collection = collection_from(bench.folder.collection, [item], listing_digest="", **hrefs)
+    return [f"collection {bench.folder.dataset.collection}: {problem}" for problem in validate_collection(collection)]
 
 
 def _openapi(entry: Mapping[str, Any], made: Version) -> tuple[dict[str, Any], list[str]]:

@@ -72,7 +72,7 @@ class PygeoapiConfig:
             return {}
         header = _loaded(contents[HEADER])
         if not isinstance(header, dict):
-            raise DefinitionError(f"{HEADER} is not a YAML mapping", advice="mend it, then run `rimrep reconcile --fix`.")
+            raise DefinitionError(f"{HEADER} is no YAML mapping", advice="mend it, then run `rimrep reconcile --fix`.")
         entries: dict[str, Any] = {}
         for path, data in sorted(contents.items()):
             if path.endswith(".yaml") and path != HEADER:

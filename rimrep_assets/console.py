@@ -1,0 +1,121 @@
+"""What every command of `rimrep` shares: settings, what is chosen, progress, exit codes.
+
+Here belongs what is the same whichever command runs. Not here: the commands and their options (``cli``).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.errors import DefinitionError, GateRefusal, Unavailable
+
+if TYPE_CHECKING:
+    from rimrep_assets.domain.dataset import Dataset
+    from rimrep_assets.ports.catalog import CatalogCommit
+    from rimrep_assets.ports.projector import Projector
+    from rimrep_assets.ports.workbench import Settings
+
+WRONG_INPUT, UNAVAILABLE, REFUSED = 2, 3, 4
+"""exit codes"""
+
+
+def exit_code(kind: str) -> int:
+    """The exit code of an error's class by name."""
+    codes = {Unavailable.__name__: UNAVAILABLE, GateRefusal.__name__: REFUSED, "Exception": 1}
+    return codes.get(kind, WRONG_INPUT)
+
+
+def say(text: str) -> None:
+    """One message on standard error."""
+    print(text, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """A document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def settings_from(catalog: str | None = None, store: str | None = None, environment: str | None = None) -> Settings:
+    """The environment's settings with the command line's over them; the embedded example is made where it is meant."""
+    from rimrep_assets.definitions import provide_example
+    from rimrep_assets.ports.workbench import Settings
+
+    settings = Settings.from_environment(os.environ)
+    settings = replace(
+        settings,
+        catalog=catalog or settings.catalog,
+        store=store or settings.store,
+        environment=environment or settings.environment,
+    )
+    if settings.catalog and "://" not in settings.catalog and not settings.catalog.startswith("git@"):
+        settings = replace(settings, catalog=str(Path(settings.catalog).expanduser().absolute()))
+    provide_example(settings)
+    return settings
+
+
+class _Progress(logging.Handler):
+    """Shows the newest message in one line of a terminal, or each on a line of its own elsewhere."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._show(record.getMessage())
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[None]:
+    """Show what the steps say of themselves while they run, on standard error."""
+    from rich.console import Console
+
+    log, console = logging.getLogger("rimrep"), Console(stderr=True, highlight=False)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if quiet or not console.is_terminal:
+        handler = _Progress(lambda message: None if quiet else say(message))
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+        return
+    with console.status("starting") as status:
+        handler = _Progress(lambda message: status.update(message.replace("[", r"\[")))
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+
+
+def chosen(commit: CatalogCommit, names: list[str] | None, environment: str | None = None) -> list[Dataset]:
+    """The datasets by name, or all; everything that is wrong with any of them is said at once.
+
+    With ``environment`` all of a dataset's files are read, without it only ``dataset.yaml``.
+    """
+    found, problems = [], []
+    for name in dict.fromkeys(names or commit.dataset_ids):
+        try:
+            found.append(commit.folder(name, environment).dataset if environment else commit.dataset(name))
+        except DefinitionError as error:
+            problems.append(str(error))
+    if problems:
+        raise DefinitionError(problems, advice="")
+    return found
+
+
+def projector_of(settings: Settings, commit: CatalogCommit, dataset: Dataset) -> Projector:
+    """What carries the dataset's releases out, in the store of its access class."""
+    from rimrep_assets.ports.projector import Projector
+
+    store = settings.store_for(dataset.access, commit.endpoints(settings.environment))
+    return Projector(store, dataset.id, settings.s3)
