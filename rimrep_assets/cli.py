@@ -1,7 +1,7 @@
 """The `rimrep` command.
 
 Here belongs parsing, printing and exit codes. Not here: any step of a publication: `publish` and `demo` execute the
-asset graph (``defs/run``), the other commands ask the ports; what they share is in ``console``. The file is long because
+asset graph (``defs/run``), the other commands ask the ports; what they share is in ``console``. The file is long, as
 every command spells out its own options, which is what a reader looks for here.
 """
 
