@@ -74,5 +74,8 @@ def open_publication(context: dg.AssetExecutionContext, platform: Platform, data
             scratch=Path(scratch),
             progress=lambda message: LOG.info("%s: %s", dataset, message),
         )
-        with withholding(bench):
-            yield Publication(bench)
+        try:
+            with withholding(bench):
+                yield Publication(bench)
+        finally:
+            settings.shrink_cache()

@@ -18,6 +18,7 @@ from rimrep_assets.ports.catalog import Catalog, DatasetFolder, open_catalog
 from rimrep_assets.ports.object_store import ObjectStore, S3Access, open_store
 from rimrep_assets.ports.projector import silent
 from rimrep_assets.ports.release_log import ReleaseLog
+from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.open_source import source_for
 from rimrep_assets.ports.sources.protocol import SourceFolder
 
@@ -25,6 +26,7 @@ BUCKETS = {"public": "public", "limited": "limited-access"}
 """access -> the word in a store's address"""
 CODE_VERSION = "1"
 """raised when the descriptions that the same input gives become others"""
+CACHE_BYTES = 20_000_000_000
 
 
 def utc_now() -> datetime:
@@ -43,6 +45,8 @@ class Settings:
     """caches and embedded defaults of this user"""
     source_roots: tuple[Path, ...] = ()
     s3: S3Access = field(default_factory=S3Access)
+    cache_bytes: int = CACHE_BYTES
+    """so much of what was downloaded is kept, so that the steps of a run need not fetch it again"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -56,12 +60,22 @@ class Settings:
             data_folder=data_folder,
             source_roots=tuple(Path(root) for root in roots.split(os.pathsep) if root),
             s3=S3Access.from_environment(environment),
+            cache_bytes=int(environment.get("RIMREP_CACHE_BYTES") or CACHE_BYTES),
         )
 
     @property
     def uses_example_catalog(self) -> bool:
         """Whether the catalog is the embedded one, which is made when it is not there yet."""
         return self.catalog == str(self.data_folder / "catalog.git")
+
+    @property
+    def cache(self) -> Path:
+        """What may be deleted at any time."""
+        return self.data_folder / "cache"
+
+    def shrink_cache(self) -> int:
+        """Remove the downloads that were used longest ago until ``cache_bytes`` are left; the bytes removed."""
+        return DownloadCache(self.cache / "downloads").shrink(self.cache_bytes)
 
     def open_catalog(self) -> Catalog:
         return open_catalog(self.catalog, self.data_folder / "catalogs")
@@ -137,9 +151,7 @@ def open_workbench(
     return Workbench(
         folder=folder,
         store=settings.store_for(folder.dataset.access, folder.endpoints),
-        source=source_for(
-            folder.dataset, catalog.place, settings.data_folder / "cache", allowed_roots=settings.source_roots
-        ),
+        source=source_for(folder.dataset, catalog.place, settings.cache, allowed_roots=settings.source_roots),
         s3=settings.s3,
         environment=settings.environment,
         catalog=catalog.location,
