@@ -154,7 +154,9 @@ CASES: dict[str, tuple[str, Break, int, list[str]]] = {
     ),
     "a misspelt step and option": (
         TABLE,
-        catalog(TABLE_YAML, convert=[{"read_csvv": {}}, {"rename": {"long": "lon"}}], source={"kind": "locl", "url": "x"}),
+        catalog(
+            TABLE_YAML, convert=[{"read_csvv": {}}, {"rename": {"long": "lon"}}], source={"kind": "locl", "url": "x"}
+        ),
         2,
         ["read_csvv", "did you mean 'read_csv'?", "locl"],
     ),
@@ -214,7 +216,12 @@ CASES: dict[str, tuple[str, Break, int, list[str]]] = {
         2,
         ["zero.nc", "text.nc"],
     ),
-    "two truncated NetCDF files": (GRID, both(truncated("half.nc"), truncated("half too.nc")), 2, ["half.nc", "half too.nc"]),
+    "two truncated NetCDF files": (
+        GRID,
+        both(truncated("half.nc"), truncated("half too.nc")),
+        2,
+        ["half.nc", "half too.nc"],
+    ),
     "a bad byte and a short row": (
         TABLE,
         both(
@@ -264,7 +271,12 @@ CASES: dict[str, tuple[str, Break, int, list[str]]] = {
         4,
         ["datapackage_valid", "title", "licenses", "description"],
     ),
-    "a tableschema of another shape": (TABLE, texts(**{"tableschema.json": '{"fields": ["site", 7]}'}), 2, ["'site'", "7"]),
+    "a tableschema of another shape": (
+        TABLE,
+        texts(**{"tableschema.json": '{"fields": ["site", 7]}'}),
+        2,
+        ["'site'", "7"],
+    ),
     "a gridschema of another shape": (
         GRID,
         texts(**{f"../{GRID}/gridschema.json": '{"dimensions": [], "variables": {"heat": 3}}'}),

@@ -8,8 +8,18 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from rimrep_assets_tests.worlds import GRID, GRID_YAML, TABLE, TABLE_SCHEMA, TABLE_YAML, World, publish_both
-from rimrep_assets_tests.worlds import take_proposed, write_day, write_table
+from rimrep_assets_tests.worlds import (
+    GRID,
+    GRID_YAML,
+    TABLE,
+    TABLE_SCHEMA,
+    TABLE_YAML,
+    World,
+    publish_both,
+    take_proposed,
+    write_day,
+    write_table,
+)
 
 CANARY = "Xanthorrhoea-canary-4711"
 

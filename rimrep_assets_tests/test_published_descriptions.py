@@ -14,10 +14,15 @@ from typing import Any
 import jsonschema
 import pystac
 import pytest
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
 
 from rimrep_assets_tests.worlds import GRID, TABLE, World, publish_both
 
 EXTENSIONS = "https://stac-extensions.github.io/"
+PROJJSON_URLS = [f"https://proj.org/schemas/v{v}/projjson.schema.json" for v in ("0.4", "0.5", "0.7")]
+PROJJSON = DRAFT7.create_resource({"type": "object"})
+"""no extension that we write holds one inline; its own schema is on another server"""
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +81,11 @@ def published_documents(world: World) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["table", "grid", "collection"])
 def test_the_schema_of_every_extension_accepts_the_document(world, shared: Callable[[str], Path], kind):
-    from referencing import Registry, Resource
-
     from pystac.validation.local_validator import get_local_schema_cache
 
     found = published_documents(world)[kind]
     known = [(url, Resource.from_contents(schema)) for url, schema in get_local_schema_cache().items()]
-    anything = Resource.from_contents({"$schema": "http://json-schema.org/draft-07/schema#"})
-    known += [(f"https://proj.org/schemas/v{v}/projjson.schema.json", anything) for v in ("0.4", "0.5", "0.7")]
+    known += [(url, PROJJSON) for url in PROJJSON_URLS]
     assert len(found["stac_extensions"]) >= 1
     for url in found["stac_extensions"]:
         schema = json.loads(shared(f"schemas/stac-extensions/{url.removeprefix(EXTENSIONS)}").read_text())
@@ -111,14 +113,13 @@ def test_a_broken_item_would_be_refused_by_these_schemas(world, shared: Callable
 def test_frictionless_reads_the_tables_package_with_all_rows(world):
     import frictionless
 
-    package = frictionless.Package(addresses(world, TABLE)["datapackage_stable"])
-    report = frictionless.validate(package)
+    path = addresses(world, TABLE)["datapackage_stable"]
+    lines = sum(len(csv.read_text().splitlines()) - 1 for csv in world.source(TABLE).glob("*.csv"))
+    report = frictionless.validate(path)
     assert report.valid, report.flatten(["type", "message"])
-    assert report.stats["errors"] == 0
-    (resource,) = package.resources
-    rows = resource.read_rows()
-    source = [path for path in world.source(TABLE).glob("*.csv")]
-    assert len(rows) == sum(len(path.read_text().splitlines()) - 1 for path in source)
+    assert report.tasks[0].stats["rows"] == lines
+    rows = frictionless.Package(path).resources[0].read_rows()
+    assert len(rows) == lines
     assert {row["site"] for row in rows} == {"Davies Reef"}
 
 
@@ -127,8 +128,10 @@ def test_frictionless_reads_the_tables_package_with_all_rows(world):
 def test_frictionless_accepts_the_packages_metadata(world, dataset, name):
     import frictionless
 
-    descriptor = document(addresses(world, dataset)[name])
-    assert list(frictionless.Package.metadata_validate(descriptor)) == []
+    # A release's own package leads out of its folder, which frictionless follows when it is told to trust.
+    with frictionless.system.use_context(trusted=True):
+        report = frictionless.validate(addresses(world, dataset)[name])
+    assert report.valid, report.flatten(["type", "message"])
 
 
 def test_the_profile_of_the_catalog_accepts_both_packages(world):
@@ -157,8 +160,8 @@ def test_the_tableschema_is_one_and_names_what_pyarrow_finds(world):
     import pyarrow.parquet as pq
 
     schema = document(addresses(world, TABLE)["schema_stable"])
-    assert list(frictionless.Schema.metadata_validate(schema)) == []
-    assert [f["name"] for f in schema["fields"]] == pq.read_schema(addresses(world, TABLE)["data"]).names
+    names = frictionless.Schema.from_descriptor(schema).field_names
+    assert names == pq.read_schema(addresses(world, TABLE)["data"]).names
 
 
 def test_the_table_is_geoparquet(world, shared: Callable[[str], Path]):
@@ -166,10 +169,7 @@ def test_the_table_is_geoparquet(world, shared: Callable[[str], Path]):
 
     schema = json.loads(shared("schemas/geoparquet/v1.1.0.json").read_text())
     told = json.loads(pq.read_schema(addresses(world, TABLE)["data"]).metadata[b"geo"])
-    from referencing import Registry, Resource
-
-    anything = Resource.from_contents({"$schema": "http://json-schema.org/draft-07/schema#"})
-    projjson = Registry().with_resource("https://proj.org/schemas/v0.7/projjson.schema.json", anything)
-    assert list(jsonschema.Draft7Validator(schema, registry=projjson).iter_errors(told)) == []
+    registry = Registry().with_resources([(url, PROJJSON) for url in PROJJSON_URLS])
+    assert list(jsonschema.Draft7Validator(schema, registry=registry).iter_errors(told)) == []
     assert told["version"] == "1.1.0"
     assert told["columns"]["geometry"]["encoding"] == "WKB"

@@ -45,13 +45,13 @@ def world(s3_server, tmp_path_factory) -> World:
     return made
 
 
-_fresh = itertools.count(10)
+FRESH = itertools.count(10)
 
 
 def add_file(world: World, dataset: str) -> None:
     """One source file more: a CSV of another day, or the next day's NetCDF."""
     if dataset == TABLE:
-        number = next(_fresh)
+        number = next(FRESH)
         write_table(world.source(TABLE), f"{number}.csv", shift=number)
     else:
         write_day(world.source(GRID), len(list(world.source(GRID).iterdir())))
@@ -60,9 +60,9 @@ def add_file(world: World, dataset: str) -> None:
 def reissue_file(world: World, dataset: str) -> None:
     """Another content under a name that is there."""
     if dataset == TABLE:
-        write_table(world.source(TABLE), "a.csv", rows=3, shift=next(_fresh), site="Myrmidon Reef")
+        write_table(world.source(TABLE), "a.csv", rows=3, shift=next(FRESH), site="Myrmidon Reef")
     else:
-        write_day(world.source(GRID), 1, shift=next(_fresh))
+        write_day(world.source(GRID), 1, shift=next(FRESH))
 
 
 def number(world: World, dataset: str) -> int:

@@ -160,7 +160,10 @@ class World:
         if schema is not None:
             kind = "tableschema" if dataset["format"] == "parquet" else "gridschema"
             self.write(f"datasets/{name}/{kind}.json", schema)
-        self.write(f"collections/{dataset['collection']}/collection.jsonnet", COLLECTION.replace("'reef', stac", f"'{dataset['collection']}', stac"))
+        self.write(
+            f"collections/{dataset['collection']}/collection.jsonnet",
+            COLLECTION.replace("'reef', stac", f"'{dataset['collection']}', stac"),
+        )
         for environment in ("development", "production"):
             self.write(f"endpoints/{environment}.libsonnet", endpoints(environment))
         self.write("templates/gbr-dms-data-package.json", PROFILE.read_text())
@@ -225,7 +228,9 @@ class World:
         }
 
 
-def write_table(folder: Path, name: str, rows: int = 6, *, shift: float = 0.0, site: str = "Davies Reef") -> pd.DataFrame:
+def write_table(
+    folder: Path, name: str, rows: int = 6, *, shift: float = 0.0, site: str = "Davies Reef"
+) -> pd.DataFrame:
     """One CSV as a provider would send it: local times, a foreign column name, words for missing values."""
     start = pd.Timestamp("2024-01-01 09:00") + pd.Timedelta(days=int(shift * 10))
     frame = pd.DataFrame(

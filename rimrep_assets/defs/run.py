@@ -62,9 +62,10 @@ def _ending(dataset: Dataset, result: dg.ExecuteInProcessResult) -> Ending:
     mine = f"{word(dataset.id)}_"
     ops = {f"{mine}{step}" for step in ("data", "datapackage", "release")}
     refusals = [
-        f"{check.check_name}: {check.metadata['findings'].value}"
+        f"{check.check_name}: {line.removeprefix('- ')}"
         for check in result.get_asset_check_evaluations()
         if check.asset_key.path[0] == dataset.id and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+        for line in str(check.metadata["findings"].value).split("\n- ")
     ]
     if refusals:
         return Ending(dataset.id, "GateRefusal", "\n".join(refusals))

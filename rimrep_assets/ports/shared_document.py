@@ -39,7 +39,14 @@ def json_object(data: bytes | None) -> dict[str, Any] | None:
 def json_objects(contents: Mapping[str, bytes], within: str) -> list[dict[str, Any]]:
     """The whole objects at the paths that hold ``within``, in the order of the paths."""
     found = (json_object(contents[path]) for path in sorted(contents) if within in path)
-    return [document for document in found if document is not None]
+    return [document for document in found if document is not None and _can_be_listed(document)]
+
+
+def _can_be_listed(document: Mapping[str, Any]) -> bool:
+    """Whether a STAC document says what its parent takes from it; one that does not is left out until it is mended."""
+    return isinstance(document.get("id"), str) and (
+        document.get("type") != "Feature" or isinstance(document.get("properties"), dict)
+    )
 
 
 def read_all(store: ObjectStore, listing: Sequence[StoredObject]) -> dict[str, bytes]:
