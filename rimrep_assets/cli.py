@@ -96,7 +96,7 @@ def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool
     projectors = {d.id: projector_of(settings, catalog.at(commit), d) for d in datasets}
     before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
     with progress(quiet=as_json):
-        endings = run_assets(definitions_at(settings, commit), datasets, commit)
+        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit)
     failed = {ending.dataset: ending for ending in endings if ending.kind is not None}
     rows = []
     for dataset in datasets:

@@ -25,10 +25,10 @@ def provide_example(settings: Settings) -> None:
         make_catalog(settings.data_folder / "catalog.git")
 
 
-def definitions_at(settings: Settings, commit: str) -> dg.Definitions:
+def definitions_at(settings: Settings, commit: str, *, pooled: bool = True) -> dg.Definitions:
     """The graph of the catalog at ``commit``, with ``settings`` as the ops' platform."""
     platform = Platform(catalog=settings.catalog, store=settings.store or "", environment=settings.environment)
-    return graph_of(datasets_of(settings.open_catalog().at(commit)), platform)
+    return graph_of(datasets_of(settings.open_catalog().at(commit)), platform, pooled=pooled)
 
 
 @dg.definitions

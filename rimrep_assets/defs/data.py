@@ -14,13 +14,17 @@ from rimrep_assets.domain.facts import extents_come_from_data
 UNCHANGED = "nothing changed since the newest release"
 
 
-def data_asset(dataset: Dataset) -> dg.AssetsDefinition:
-    """The staged data of ``dataset``; materializing it when nothing is new writes nothing."""
+def data_asset(dataset: Dataset, *, pooled: bool) -> dg.AssetsDefinition:
+    """The staged data of ``dataset``; materializing it when nothing is new writes nothing.
+
+    ``pooled``: runs that the daemon launches take turns, which saves work. A run of this process must not wait in a
+    pool: it would spin and could not be interrupted, and the conditional commit keeps it right without.
+    """
 
     @dg.multi_asset(
         name=f"{word(dataset.id)}_data",
         specs=[spec(dataset, "data", "Staged data: converted source files that no reader sees yet.", ("source",))],
-        pool=f"data-{dataset.id}",
+        pool=f"data-{dataset.id}" if pooled else None,
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def data(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:

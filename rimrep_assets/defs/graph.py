@@ -38,14 +38,14 @@ def datasets_of(catalog: CatalogCommit) -> list[Dataset]:
     return found
 
 
-def graph_of(datasets: Iterable[Dataset], platform: Platform) -> dg.Definitions:
-    """The asset graph of ``datasets``."""
+def graph_of(datasets: Iterable[Dataset], platform: Platform, *, pooled: bool = True) -> dg.Definitions:
+    """The asset graph of ``datasets``; ``pooled`` where a daemon launches the runs."""
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     by_collection: dict[str, list[Dataset]] = defaultdict(list)
     for dataset in datasets:
         assets += [
             source_spec(dataset),
-            data_asset(dataset),
+            data_asset(dataset, pooled=pooled),
             datapackage_assets(dataset),
             release_assets(dataset),
         ]

@@ -279,3 +279,12 @@ def test_dagster_finds_the_definitions_valid(world, monkeypatch, tmp_path):
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All code locations passed validation" in done.stdout + done.stderr
+
+
+def test_a_run_of_the_command_line_waits_in_no_pool_and_others_take_turns_at_the_data_alone(world):
+    commit = world.catalog.resolve()
+    launched = definitions_at(world.settings, commit).resolve_asset_graph()
+    own = definitions_at(world.settings, commit, pooled=False).resolve_asset_graph()
+    keys = [k for k in launched.get_all_asset_keys() if not launched.get(k).is_external]
+    assert {k.path[-1] for k in keys if launched.get(k).pools} == {"data"}
+    assert not any(own.get(k).pools for k in keys)
