@@ -44,7 +44,8 @@ def rimrep(monkeypatch, capfd):
     import sys
 
     from rimrep_assets import cli
-    from rimrep_assets_tests.worlds import Ended, World, command_environment
+    from rimrep_assets_tests.homes import Ended, command_environment
+    from rimrep_assets_tests.worlds import World
 
     def run(world: World, *arguments: str) -> Ended:
         for name in [n for n in os.environ if n.startswith("RIMREP_") and n != "RIMREP_SHARED"] + ["DAGSTER_HOME"]:

@@ -13,16 +13,15 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from rimrep_assets_tests.homes import Home, publish_both
 from rimrep_assets_tests.worlds import (
     GRID,
     GRID_YAML,
     TABLE,
     TABLE_SCHEMA,
     TABLE_YAML,
-    Home,
     World,
     curated,
-    publish_both,
     write_day,
     write_table,
 )

@@ -11,19 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rimrep_assets_tests.worlds import (
-    GRID,
-    GRID_YAML,
-    TABLE,
-    TABLE_SCHEMA,
-    TABLE_YAML,
-    Home,
-    World,
-    publish_both,
-    rimrep_process,
-    write_day,
-    write_table,
-)
+from rimrep_assets_tests.homes import Home, publish_both, rimrep_process
+from rimrep_assets_tests.worlds import GRID, GRID_YAML, TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_day, write_table
 
 SHAPE = ["dataset", "release", "data", "datapackage", "stac_item", "pygeoapi"]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rimrep_assets_tests.worlds import GRID, TABLE, Home, World, publish_both, write_table
+from rimrep_assets_tests.homes import Home, publish_both
+from rimrep_assets_tests.worlds import GRID, TABLE, World, write_table
 
 
 @pytest.fixture(scope="module")

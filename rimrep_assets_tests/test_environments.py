@@ -8,18 +8,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from rimrep_assets_tests.worlds import (
-    GRID,
-    GRID_YAML,
-    TABLE,
-    TABLE_SCHEMA,
-    TABLE_YAML,
-    World,
-    publish_both,
-    take_proposed,
-    write_day,
-    write_table,
-)
+from rimrep_assets_tests.homes import publish_both, take_proposed
+from rimrep_assets_tests.worlds import GRID, GRID_YAML, TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_day, write_table
 
 CANARY = "Xanthorrhoea-canary-4711"
 

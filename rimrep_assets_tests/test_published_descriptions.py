@@ -17,7 +17,8 @@ import pytest
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from rimrep_assets_tests.worlds import GRID, TABLE, World, publish_both
+from rimrep_assets_tests.homes import publish_both
+from rimrep_assets_tests.worlds import GRID, TABLE, World
 
 EXTENSIONS = "https://stac-extensions.github.io/"
 PROJJSON_URLS = [f"https://proj.org/schemas/v{v}/projjson.schema.json" for v in ("0.4", "0.5", "0.7")]

@@ -21,7 +21,8 @@ import xarray as xr
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.ports.reconciliation import Reconciliation
 from rimrep_assets.stack.s3_server import WRITES
-from rimrep_assets_tests.worlds import GRID, TABLE, World, publish_both, rimrep_process, write_day, write_table
+from rimrep_assets_tests.homes import publish_both, rimrep_process
+from rimrep_assets_tests.worlds import GRID, TABLE, World, write_day, write_table
 
 pytest.importorskip("moto")
 

@@ -16,7 +16,8 @@ import pytest
 import xarray as xr
 
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets_tests.worlds import World, take_proposed
+from rimrep_assets_tests.homes import take_proposed
+from rimrep_assets_tests.worlds import World
 
 GSLA = "data/a_gridded/gsla/IMOS_OceanCurrent_HV_{}T000000Z_GSLA_FV02_NRT.nc"
 RADAR = "data/a_gridded/hfradar_nwa/IMOS_ACORN_V_20220312T{}3000Z_NWA_FV01_1-hour-avg.nc"
