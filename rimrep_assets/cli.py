@@ -193,7 +193,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Validate the catalog's folders at a commit and say everything that is wrong with them."""
-    from rimrep_assets.domain.datapackage import validate
+    from rimrep_assets.domain.datapackage import untold, validate
 
     settings = settings_from(catalog, None, environment)
     opened = settings.open_catalog()
@@ -203,6 +203,7 @@ def check(
         try:
             folder = commit.folder(name, settings.environment)
             report[name] = validate(folder.curated, _before_data(folder.profile), dataset=name)
+            report[name] += untold(folder.curated, folder.dataset)
             if folder.schema is None:
                 kind = "tableschema.json" if folder.dataset.format == "parquet" else "gridschema.json"
                 report[name].append(f"{kind} is missing; `rimrep publish` proposes one and stops at the gate")

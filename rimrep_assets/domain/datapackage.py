@@ -163,27 +163,34 @@ def refuse_other_types(curated: Mapping[str, Any], profile: Mapping[str, Any], *
         raise DefinitionError(told, dataset=dataset)
 
 
+def untold(curated: Mapping[str, Any], dataset: Dataset) -> list[str]:
+    """The extents that neither declared coordinates nor the curated document give, in words; data is not needed."""
+    measured = extents_come_from_data(dataset.coordinates)
+    bbox, span = curated_extents(curated)
+    keys = {"spatial": "spatial.bbox", "temporal": "temporal.start_datetime and temporal.end_datetime"}
+    written = {"spatial": bbox, "temporal": span}
+    return [
+        f"datapackage.json: {keys[extent]} is missing: the dataset declares no coordinates that give its {extent} "
+        f'extent; write it, or "{extent}": null where there is none'
+        for extent in keys
+        if not measured[extent] and written[extent] is None and not (extent in curated and curated[extent] is None)
+    ]
+
+
 def _refuse_what_is_missing(
     curated: Mapping[str, Any], facts: Facts, dataset: Dataset, measured: Mapping[str, bool]
 ) -> None:
-    bbox, span = curated_extents(curated)
-    told, silent = [], []
+    told = untold(curated, dataset)
     if curated.get("name") != dataset.id:
-        told.append(f"datapackage.json: name {curated.get('name')!r} is not the dataset's id {dataset.id!r}")
-    for extent, keys, written, given in (
-        ("spatial", "spatial.bbox", bbox, facts.bbox),
-        ("temporal", "temporal.start_datetime and temporal.end_datetime", span, facts.start and facts.end),
-    ):
-        if measured[extent] and not given:
-            silent.append(f"the declared coordinates hold no value, so the data has no {extent} extent")
-        stated_none = extent in curated and curated[extent] is None
-        if not measured[extent] and written is None and not stated_none:
-            told.append(
-                f"datapackage.json: {keys} is missing: the dataset declares no coordinates that give its {extent} "
-                f'extent; write it, or "{extent}": null where there is none'
-            )
+        told.insert(0, f"datapackage.json: name {curated.get('name')!r} is not the dataset's id {dataset.id!r}")
     if told:
         raise DefinitionError(told, dataset=dataset.id)
+    given = {"spatial": facts.bbox, "temporal": facts.start and facts.end}
+    silent = [
+        f"the declared coordinates hold no value, so the data has no {extent} extent"
+        for extent, value in given.items()
+        if measured[extent] and not value
+    ]
     if silent:
         raise DataError(silent, dataset=dataset.id)
 

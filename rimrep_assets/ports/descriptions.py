@@ -34,6 +34,7 @@ from rimrep_assets.domain.release import (
 from rimrep_assets.domain.stac import collection_from, item_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
 from rimrep_assets.ports.catalog import schema_name
+from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
 from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.stac_catalog import ROOT, collection_path
@@ -256,6 +257,10 @@ def _write_problems(bench: Workbench) -> list[str]:
             bench.store.delete(probe)
         except DefinitionError as error:
             problems += error.problems
+    try:
+        PygeoapiConfig(bench.store).require_header()
+    except DefinitionError as error:
+        problems += error.problems
     return problems
 
 

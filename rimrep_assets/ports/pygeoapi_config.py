@@ -64,15 +64,19 @@ class PygeoapiConfig:
             f"{p} is not in step with what is listed" for p, d in wanted.items() if read_if_there(self.store, p) != d
         ]
 
+    def require_header(self) -> None:
+        """Read the header that people wrote, where there is one. Raises: DefinitionError when it is no header."""
+        text = read_if_there(self.store, HEADER)
+        if text is not None:
+            _header(text)
+
     def _parts(self) -> Sequence[StoredObject]:
         return [o for o in self.store.list("pygeoapi") if o.path == HEADER or o.path.startswith("pygeoapi/datasets/")]
 
     def _served(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
         if HEADER not in contents:
             return {}
-        header = _loaded(contents[HEADER])
-        if not isinstance(header, dict):
-            raise DefinitionError(f"{HEADER} is no YAML mapping", advice="mend it, then run `rimrep reconcile --fix`.")
+        header = _header(contents[HEADER])
         entries: dict[str, Any] = {}
         for path, data in sorted(contents.items()):
             if path.endswith(".yaml") and path != HEADER:
@@ -109,6 +113,13 @@ def yaml_bytes(document: Any) -> bytes:
             return True
 
     return yaml.dump(document, Dumper=Plain, sort_keys=False, allow_unicode=True, width=110).encode()
+
+
+def _header(text: bytes) -> dict[str, Any]:
+    found = _loaded(text)
+    if not isinstance(found, dict):
+        raise DefinitionError(f"{HEADER} is no YAML mapping", advice="mend it, then run `rimrep reconcile --fix`.")
+    return found
 
 
 def _dataset(path: str, ending: str) -> str:

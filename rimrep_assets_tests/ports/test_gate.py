@@ -130,6 +130,13 @@ def test_a_place_that_cannot_be_written_is_found_before_the_commit(world):
     assert failed.keys() >= {"projection_possible"}
 
 
+def test_a_header_of_pygeoapi_that_people_broke_is_found_before_the_commit(world):
+    world.store.write("pygeoapi/header.yaml", b"- not a mapping")
+    message, failed = refused(world)
+    assert "projection_possible" in failed
+    assert "header.yaml is no YAML mapping" in message
+
+
 def test_warnings_are_told_and_do_not_stop(world):
     publication = world.attempt(TABLE)
     candidate = publication.prepare(publication.stage()[1])
