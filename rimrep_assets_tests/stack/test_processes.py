@@ -58,7 +58,7 @@ def test_a_component_answers_while_it_runs_and_ends_with_what_it_started(tmp_pat
         assert answers(component.url)
         pids = [component.pid, int((tmp_path / "inner").read_text())]
         assert all(is_running(pid) for pid in pids)
-    assert not any(is_running(pid) for pid in pids)
+    assert eventually(lambda: not any(is_running(pid) for pid in pids))
     assert not (tmp_path / "pid").exists()
     with pytest.raises(Unavailable, match="the script does not run"):
         _ = component.pid
@@ -105,7 +105,7 @@ def test_another_process_can_stop_it_by_its_folder(tmp_path):
     component = Script(tmp_path).start()
     pid = component.pid
     assert stop_recorded(tmp_path)
-    assert not is_running(pid)
+    assert eventually(lambda: not is_running(pid))
     assert not stop_recorded(tmp_path)
     component.stop()
 
