@@ -193,3 +193,28 @@ def test_a_geopackage_in_a_place_that_nobody_defined_is_refused_by_name(shared, 
     world.describe(ZONES, None, temporal=None)
     with pytest.raises(DataError, match=r"reefmod_gbr\.gpkg.*Undefined geographic SRS"):
         world.attempt("zones").publish()
+
+
+def test_a_curvilinear_grid_is_refused_in_words_and_not_with_a_trace(tmp_path, shared):
+    """pygeoapi's coverages have one axis each; nothing is published until there is a way to serve such a grid."""
+    world = World(tmp_path)
+    path = shared("data/a_gridded/hfradar_turq/IMOS_ACORN_V_20240101T000000Z_TURQ_FV01_1-hour-avg.nc")
+    (world.source("radar") / path.name).write_bytes(path.read_bytes())
+    raw = {
+        "id": "radar",
+        "collection": "reef",
+        "format": "zarr",
+        "access": "public",
+        "coordinates": {"x": "LONGITUDE", "y": "LATITUDE", "t": "TIME"},
+        "source": {"kind": "local", "url": "../sources/radar", "include": "*.nc"},
+        "convert": [{"read_netcdf": {}}],
+    }
+    world.describe(raw, None)
+    attempt = world.attempt("radar")
+    candidate = attempt.prepare(attempt.stage()[1])
+    found = {check.name: check.findings for check in candidate.verdict.checks if not check.passed}
+    assert found["pygeoapi_entry_valid"] == (
+        "pygeoapi cannot serve the data: LONGITUDE and LATITUDE have 2 dimensions: a coverage has one axis each, so a "
+        "curvilinear grid cannot be served",
+    )
+    assert "values_match_source" not in found

@@ -17,6 +17,8 @@ from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.pygeoapi import default_header, merge
 
 _NOWHERE = "http://localhost:5000"
+_OF_LIBRARIES = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""what data of an unforeseen shape makes the libraries below a provider raise"""
 
 
 def fragment_for(entry: Mapping[str, Any], sample: Path) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def fragment_for(entry: Mapping[str, Any], sample: Path) -> dict[str, Any]:
         raise DefinitionError([f"pygeoapi entry: {left_out[dataset]}"], dataset=dataset)
     try:
         document = _plain(get_oas(config))
-    except ProviderGenericError as error:
+    except (ProviderGenericError, *_OF_LIBRARIES) as error:
         raise DataError(f"pygeoapi cannot serve the data: {_reason(error)}", dataset=dataset) from error
     own = f"/collections/{dataset}"
     paths = {path: told for path, told in document["paths"].items() if path == own or path.startswith(f"{own}/")}

@@ -60,6 +60,11 @@ class CoverageProvider(XarrayProvider):
     def _get_coverage_properties(self) -> dict[str, Any]:
         """What pygeoapi's collection page tells; axes of one step have no resolution."""
         x, y = (self._data.coords[name].values for name in (self.x_field, self.y_field))
+        if x.ndim != 1 or y.ndim != 1:
+            raise ProviderConnectionError(
+                f"{self.x_field} and {self.y_field} have {x.ndim} dimensions: a coverage has one axis each, so a "
+                "curvilinear grid cannot be served"
+            )
         projected = self.storage_crs.is_projected
         code = self.storage_crs.to_epsg() if projected else None
         found: dict[str, Any] = {
