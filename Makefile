@@ -8,7 +8,7 @@ JSON ?=
 RIMREP_SHARED ?= $(wildcard ../shared)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo test test-faults bench lint docs build packages
+.PHONY: help install demo up down local-run test test-faults bench lint docs build packages
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,15 +24,23 @@ install: $(VENV)/.installed ## Make .venv with everything that is pinned
 
 # Debian's packages that the tests start; only root can install them, others are told what is missing.
 packages:
-	@missing=; for tool in nginx git; do command -v $$tool >/dev/null || PATH=$$PATH:/usr/sbin command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@missing=; for tool in nginx git chromium; do command -v $$tool >/dev/null || PATH=$$PATH:/usr/sbin command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light git >/dev/null; \
-	  else echo "missing:$$missing; tests that need them are skipped (install nginx-light and git)"; fi; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light git chromium >/dev/null; \
+	  else echo "missing:$$missing; tests that need them are skipped (install nginx-light, git and chromium)"; fi; \
 	fi
 
 demo: install ## Generate sources, publish the example catalog, read everything back
 	$(BIN)/rimrep demo
+
+up: install ## The whole platform on this machine: store, pygeoapi, Dagster's UI and daemon
+	$(BIN)/rimrep up
+
+down: install ## End the platform that `make up` started
+	$(BIN)/rimrep down
+
+local-run: up ## The same as up
 
 test: install packages ## All tests, on real parts
 	$(if $(RIMREP_SHARED),RIMREP_SHARED=$(abspath $(RIMREP_SHARED))) $(BIN)/python -m pytest -n 2 --dist loadgroup

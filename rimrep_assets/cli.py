@@ -27,6 +27,7 @@ from rimrep_assets.console import (
     print_json,
     progress,
     projector_of,
+    ranges_of,
     say,
     settings_from,
 )
@@ -85,7 +86,9 @@ def main() -> None:
         sys.exit(exit_code(type(error).__name__))
 
 
-def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool) -> list[dict[str, Any]]:
+def _publish(
+    settings: Settings, at: str, names: list[str] | None, as_json: bool, partitions: str | None = None
+) -> list[dict[str, Any]]:
     """Run the asset graph for the named datasets; the printed rows, or an exit when any of them failed."""
     from rimrep_assets.definitions import definitions_at
     from rimrep_assets.defs.run import run_assets
@@ -93,10 +96,11 @@ def _publish(settings: Settings, at: str, names: list[str] | None, as_json: bool
     catalog = settings.open_catalog()
     commit = catalog.resolve(at)
     datasets = chosen(catalog.at(commit), names, settings.environment)
+    ranges = ranges_of(datasets, partitions)
     projectors = {d.id: projector_of(settings, catalog.at(commit), d) for d in datasets}
     before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
     with progress(quiet=as_json):
-        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit)
+        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit, ranges)
     failed = {ending.dataset: ending for ending in endings if ending.kind is not None}
     rows = []
     for dataset in datasets:
@@ -146,10 +150,14 @@ def publish(
     at: AtOption = "HEAD",
     store: StoreOption = None,
     environment: EnvironmentOption = None,
+    partition: Annotated[
+        str | None,
+        typer.Option("--partition", help="Only these partitions: A, or A...B; 2024 stands for its months or days."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take datasets from source to published: convert, prove, describe, judge, release, project."""
-    _show_rows(_publish(settings_from(catalog, store, environment), at, datasets, as_json), as_json)
+    _show_rows(_publish(settings_from(catalog, store, environment), at, datasets, as_json, partition), as_json)
 
 
 @app.command()

@@ -9,9 +9,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,3 +120,29 @@ def projector_of(settings: Settings, commit: CatalogCommit, dataset: Dataset) ->
 
     store = settings.store_for(dataset.access, commit.endpoints(settings.environment))
     return Projector(store, dataset.id, settings.s3)
+
+
+def ranges_of(datasets: Sequence[Dataset], told: str | None) -> dict[str, tuple[str, str]]:
+    """First and last partition key of each dataset for ``A`` or ``A...B``, where ``2024`` stands for all that is in it.
+
+    Raises: DefinitionError naming every dataset that has no partitions, or none in this range.
+    """
+    if told is None:
+        return {}
+    first, dots, last = told.partition("...")
+    found: dict[str, tuple[str, str]] = {}
+    problems = []
+    for dataset in datasets:
+        if dataset.partition is None:
+            problems.append(f"{dataset.id} is not partitioned: leave --partition out")
+            continue
+        keys = dataset.partition.keys(datetime.now(UTC))
+        end = last if dots else first
+        within = [key for key in keys if key[: len(first)] >= first and key[: len(end)] <= end]
+        if not within or not first or not end:
+            problems.append(f"{dataset.id} has no partition in {told!r}; its partitions are {keys[0]} to {keys[-1]}")
+        else:
+            found[dataset.id] = (within[0], within[-1])
+    if problems:
+        raise DefinitionError(problems, advice="write --partition 2024-03, or --partition 2024-01...2024-06.")
+    return found

@@ -25,6 +25,7 @@ def collection_asset(collection: str, datasets: Iterable[Dataset]) -> dg.AssetsD
         deps=[key(dataset.id, "stac_item") for dataset in members],
         group_name="collections",
         kinds={"json"},
+        backfill_policy=dg.BackfillPolicy.single_run(),
         description="The STAC collection: extents, keywords and links from its items.",
     )
     def refresh(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:

@@ -33,6 +33,7 @@ def datapackage_assets(dataset: Dataset) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(name, asset=datapackage, description=meaning, blocking=name not in WARNINGS)
             for name, meaning in CHECKS.items()
         ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def prepare(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:

@@ -40,6 +40,7 @@ def release_assets(dataset: Dataset) -> dg.AssetsDefinition:
             for step, meaning in STEPS.items()
         ],
         can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def release(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:

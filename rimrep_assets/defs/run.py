@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -21,6 +21,8 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.ports.process_identity import process_start
 
 HOST, PID, STARTED = "rimrep/host", "rimrep/pid", "rimrep/process_start"
+DATASET_TAG = "rimrep/dataset"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -32,30 +34,58 @@ class Ending:
     message: str = ""
 
 
-def run_assets(definitions: dg.Definitions, datasets: Sequence[Dataset], commit: str) -> list[Ending]:
+def run_assets(
+    definitions: dg.Definitions,
+    datasets: Sequence[Dataset],
+    commit: str,
+    ranges: Mapping[str, tuple[str, str]] | None = None,
+) -> list[Ending]:
     """Execute everything that publishing ``datasets`` needs, on the instance of ``DAGSTER_HOME`` when there is one.
 
-    One dataset that fails does not keep the others from ending.
+    ``ranges``: first and last partition key of the datasets of which only a part is wanted; datasets with the same
+    range share a run, because a run has one. One dataset that fails does not keep the others from ending.
     """
-    keys = selection_for(datasets)
+    runs: dict[tuple[str, str] | None, list[Dataset]] = {}
+    for dataset in datasets:
+        runs.setdefault((ranges or {}).get(dataset.id), []).append(dataset)
     instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    endings: dict[str, Ending] = {}
     with instance:
         report_dead_runs(instance)
-        job = definitions.resolve_implicit_job_def_def_for_assets(keys)
-        assert job is not None
-        result = job.execute_in_process(
-            instance=instance,
-            asset_selection=keys,
-            raise_on_error=False,
-            tags={
-                COMMIT_TAG: commit,
-                HOST: socket.gethostname(),
-                PID: str(os.getpid()),
-                STARTED: process_start(os.getpid()),
-            },
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        return [_ending(dataset, result) for dataset in datasets]
+        for span, together in runs.items():
+            for ending in _run(definitions, together, commit, span, instance):
+                endings[ending.dataset] = ending
+    return [endings[dataset.id] for dataset in datasets]
+
+
+def _run(
+    definitions: dg.Definitions,
+    datasets: Sequence[Dataset],
+    commit: str,
+    span: tuple[str, str] | None,
+    instance: dg.DagsterInstance,
+) -> list[Ending]:
+    keys = selection_for(datasets)
+    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
+    assert job is not None
+    tags = {
+        COMMIT_TAG: commit,
+        HOST: socket.gethostname(),
+        PID: str(os.getpid()),
+        STARTED: process_start(os.getpid()),
+    }
+    if len(datasets) == 1:
+        tags[DATASET_TAG] = datasets[0].id
+    if span is not None:
+        tags |= {RANGE_START: span[0], RANGE_END: span[1]}
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=keys,
+        raise_on_error=False,
+        tags=tags,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    return [_ending(dataset, result) for dataset in datasets]
 
 
 def _ending(dataset: Dataset, result: dg.ExecuteInProcessResult) -> Ending:

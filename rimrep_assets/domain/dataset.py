@@ -14,9 +14,13 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.partition import Partition
+from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
 
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""the same language, ten times faster where libyaml is there: a catalog has a thousand of these files"""
 DURATION = re.compile(r"P(?:\d+D|T\d+H|T\d+M)")
 
 
@@ -141,11 +145,25 @@ class Layout(StrictModel):
 
 
 class Update(StrictModel):
-    """When new data is due: ``schedule`` is a cron line in ``timezone``; ``expected`` how often data comes."""
+    """When new data is due: ``schedule`` is a cron line in ``timezone``; ``expected`` how often data comes.
+
+    ``overlap``: what happens when data is due while a run of the dataset is under way: the new one waits, or replaces.
+    """
 
     schedule: str | None = None
     timezone: str = "Australia/Sydney"
     expected: Literal["hourly", "daily", "weekly", "monthly", "yearly", "never"] | None = None
+    overlap: Literal["skip", "replace"] = "skip"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        return checked_zone(value)
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron_line(cls, value: str | None) -> str | None:
+        return value if value is None else checked_schedule(value)
 
 
 class Dataset(StrictModel):
@@ -160,6 +178,7 @@ class Dataset(StrictModel):
     source: Source
     convert: Convert
     layout: Layout = Layout()
+    partition: Partition | None = None
     update: Update = Update()
 
     @field_validator("id", "collection")
@@ -174,6 +193,8 @@ class Dataset(StrictModel):
         problems = []
         if self.access == "limited" and not self.data_sharing_agreement:
             problems.append("limited data needs data_sharing_agreement: the reference of the agreement")
+        if self.partition and not self.coordinates.t:
+            problems.append("partition needs coordinates.t")
         readers = {"read_csv": self.convert.read_csv, "read_vector": self.convert.read_vector}
         table_steps = [name for name, step in readers.items() if step is not None]
         if self.format == "parquet":
@@ -215,7 +236,7 @@ def dataset_from_yaml(text: str, *, folder: str) -> Dataset:
     wrong value, and a folder name that is not the id.
     """
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, Loader=YAML)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         raise DefinitionError(f"dataset.yaml is not YAML: {error}", dataset=folder) from error
     if not isinstance(raw, dict):

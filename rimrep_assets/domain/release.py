@@ -121,6 +121,8 @@ class ReleaseRecord(StrictModel):
     plain: bool = True
     shrinks: bool = False
     """descriptions are projected before the data"""
+    folded: tuple[str, ...] = ()
+    """attempts whose staging is in it, so that nobody needs that any more"""
     objects: tuple[StoredFile, ...]
     table_or_grid_schema: dict[str, Any]
     facts: Facts

@@ -22,11 +22,13 @@ class Intent(StrictModel):
     """of the data step, for which this was planned"""
     base: int | None
     sources: tuple[SourceFile, ...]
-    """every file that the source has now"""
+    """every file that the source has now, in ``partitions`` where these are told"""
     staging: tuple[str, ...]
     """the names of those that this attempt converts"""
     changed: str
     """new, re-issued and withdrawn files in words"""
+    partitions: tuple[str, ...] | None = None
+    """the partitions that were looked at; None: all, or a dataset that has none"""
 
     def to_bytes(self) -> bytes:
         return json_bytes(self.model_dump(mode="json"))
@@ -58,4 +60,18 @@ class Staged(StrictModel):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Staged:
+        return cls.model_validate_json(data)
+
+
+class Tipped(StrictModel):
+    """What a commit on ``next`` holds, written before it: the files of the whole grid as it was staged, and its state."""
+
+    sources: tuple[SourceFile, ...]
+    state: dict[str, Any]
+
+    def to_bytes(self) -> bytes:
+        return json_bytes(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Tipped:
         return cls.model_validate_json(data)

@@ -180,6 +180,7 @@ def describe(
         source_rows=dict(made.source_rows),
         plain=dataset.layout.plain,
         shrinks=shrinks(base.facts if base else None, made.facts),
+        folded=made.folded,
         objects=(*made.objects, *stored),
         table_or_grid_schema=dict(made.schema),
         facts=made.facts,

@@ -29,15 +29,15 @@ from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.release import Places, ReleaseRecord
 from rimrep_assets.domain.source_file import SourceFile
-from rimrep_assets.domain.staging import Intent, Staged
-from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, encoded, keys
+from rimrep_assets.domain.staging import Intent, Staged, Tipped
+from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
 from rimrep_assets.ports.object_store import read_if_there
-from rimrep_assets.ports.staged_parts import REJECTED, STAGED
+from rimrep_assets.ports.staged_parts import REJECTED
 from rimrep_assets.ports.version import BaseMoved, Version
 from rimrep_assets.ports.workbench import Workbench
 
-TRIES = 5
-"""so often is a staging done again on a tip that others moved"""
+TRIES = 20
+"""so often is a staging done again on a tip that others moved; each time somebody else got further"""
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,19 @@ class GridData:
     def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
         """Write the blocks that differ from the base; blocks that an earlier attempt left right are kept."""
         before = self._state_of(base, intent)
-        state, read = self._wanted_state(before, intent)
-        for _ in range(TRIES):
-            begin, at = self._where_to_begin(base, before, intent)
+        known = _headers_of(before)
+        read = 0
+        for number in range(TRIES):
+            begin, at, tip, outside = self._where_to_begin(base, before, intent)
+            known |= _headers_of(at)
+            whole = self._whole(intent, outside)
+            state, more = self._wanted_state(known, whole)
+            read += more
             blocks = changed_blocks(at, state, state.chunk)
             if at is not None and begin is not None and not blocks and at == state:
                 return self._staged(intent, begin, state, read)
-            session = self.repository.stage_from(begin)
             try:
+                session = self.repository.stage_from(begin, tip)
                 import zarr
 
                 self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
@@ -74,12 +79,21 @@ class GridData:
                     state,
                     blocks,
                     self.bench.folder.dataset,
-                    self._opener(intent),
+                    self._opener(whole),
                 )
                 if begin is not None and not session.has_uncommitted_changes:
                     # Only names of files changed: what is stored says their bytes already.
                     return self._staged(intent, begin, state, read)
-                said = {"attempt": self.bench.attempt, "fingerprint": intent.fingerprint, "base": intent.base}
+                # Told before the commit: whoever sees this tip can stage on it at once.
+                told = self.places.staging(self.bench.attempt, f"tip-{number}.json")
+                described = Tipped(sources=whole, state=state.model_dump(mode="json"))
+                self.bench.store.write(told, described.to_bytes())
+                said = {
+                    "attempt": self.bench.attempt,
+                    "fingerprint": intent.fingerprint,
+                    "base": intent.base,
+                    "told": told,
+                }
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
                 return self._staged(intent, snapshot, state, read)
             except StagingConflict:
@@ -99,24 +113,37 @@ class GridData:
             return None
         return GridState.model_validate(base.state)
 
-    def _wanted_state(self, before: GridState | None, intent: Intent) -> tuple[GridState, int]:
-        """The state that the source asks for; only files that the base does not know are fetched and read."""
-        known: dict[tuple[str, str], GridHeader] = {}
-        if before is not None:
-            known = {(header.file.name, header.file.digest): header for header in before.headers()}
+    def gather(self, base: ReleaseRecord | None, intent: Intent, stagings: Sequence[Staged]) -> Staged:
+        """The tip of ``next`` where it is what ``intent`` wants already; else what is missing is staged onto it."""
+        staged = self.stage(base, intent)
+        return staged.model_copy(update={"source_bytes": sum(one.source_bytes for one in stagings)})
+
+    def _whole(self, intent: Intent, outside: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
+        """All files of the grid that is staged: of its partitions as ``intent`` says, of the others ``outside``."""
+        partition = self.bench.folder.dataset.partition
+        if intent.partitions is None or partition is None:
+            return intent.sources
+        kept = [file for file in outside if not partition.holds(intent.partitions, file.name)]
+        return tuple(sorted((*intent.sources, *kept), key=lambda file: file.name))
+
+    def _wanted_state(
+        self, known: dict[tuple[str, str], GridHeader], files: Sequence[SourceFile]
+    ) -> tuple[GridState, int]:
+        """The state that ``files`` make; only those whose header is not ``known`` are fetched and read, and are then."""
         headers: list[GridHeader] = []
         problems: list[str] = []
         read = 0
-        for number, file in enumerate(intent.sources, start=1):
+        for number, file in enumerate(files, start=1):
             header = known.get((file.name, file.digest))
             if header is None:
-                self.bench.progress(f"reading {file.name} ({number} of {len(intent.sources)})")
+                self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
                 try:
                     header = read_header(self.bench.fetch(file), file.name, file.digest, self.bench.folder.dataset)
                 except DataError as error:
                     problems += error.problems
                     continue
                 read += file.size
+                known[file.name, file.digest] = header
             headers.append(header)
         if problems:
             raise DataError(problems, dataset=self.bench.id)
@@ -124,24 +151,27 @@ class GridData:
 
     def _where_to_begin(
         self, base: ReleaseRecord | None, before: GridState | None, intent: Intent
-    ) -> tuple[str | None, GridState | None]:
-        """The snapshot to stage on, and its state: the tip of ``next`` if it was staged for the same, else the base."""
+    ) -> tuple[str | None, GridState | None, Tip | None, Sequence[SourceFile]]:
+        """The snapshot to stage on, its state, where ``next`` stands, and the source files that the snapshot holds.
+
+        It is the tip of ``next`` if that was staged for the same fingerprint and base and not rejected, else the base.
+        """
         tip = self.repository.tip()
         if tip is not None and (tip.said.get("fingerprint"), tip.said.get("base")) == (
             intent.fingerprint,
             intent.base,
         ):
-            attempt = str(tip.said.get("attempt"))
-            staged = read_if_there(self.bench.store, self.places.staging(attempt, STAGED))
-            rejected = read_if_there(self.bench.store, self.places.staging(attempt, REJECTED))
-            if staged is not None and rejected is None:
-                return tip.snapshot, GridState.model_validate(Staged.from_bytes(staged).state)
+            rejected = read_if_there(self.bench.store, self.places.staging(str(tip.said.get("attempt")), REJECTED))
+            told = read_if_there(self.bench.store, str(tip.said.get("told")))
+            if told is not None and rejected is None:
+                tipped = Tipped.from_bytes(told)
+                return tip.snapshot, GridState.model_validate(tipped.state), tip, tipped.sources
         if base is not None and before is not None:
-            return base.snapshot, before
-        return None, None
+            return base.snapshot, before, tip, base.sources
+        return None, None, tip, ()
 
-    def _opener(self, intent: Intent) -> Any:
-        files = {file.name: file for file in intent.sources}
+    def _opener(self, sources: Sequence[SourceFile]) -> Any:
+        files = {file.name: file for file in sources}
         return lambda name: self.bench.fetch(files[name])
 
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
@@ -163,7 +193,7 @@ class GridData:
                 state,
                 blocks,
                 dataset,
-                self._opener(staged.intent),
+                self._opener(staged.intent.sources),
                 int(staged.intent.fingerprint[:8], 16),
                 published,
             )
@@ -259,6 +289,11 @@ class GridData:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(str(folder))
         return folder
+
+
+def _headers_of(state: GridState | None) -> dict[tuple[str, str], GridHeader]:
+    """The headers that a state remembers, by name and digest of the file."""
+    return {} if state is None else {(h.file.name, h.file.digest): h for h in state.headers()}
 
 
 def _carried(

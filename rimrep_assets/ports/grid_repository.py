@@ -130,27 +130,44 @@ class GridRepository:
             snapshot = repository.lookup_branch(NEXT)
             return Tip(snapshot, dict(repository.lookup_snapshot(snapshot).metadata))
 
-    def stage_from(self, snapshot: str | None) -> icechunk.Session:
-        """A writable session on ``next`` that begins at ``snapshot`` (None: at the empty repository)."""
+    def stage_from(self, snapshot: str | None, tip: Tip | None) -> icechunk.Session:
+        """A writable session on ``next`` that begins at ``snapshot`` (None: at the empty repository).
+
+        ``tip`` is where ``next`` was seen. Raises: StagingConflict when it stands elsewhere by now, because moving it
+        would throw away what somebody else staged.
+        """
         import icechunk
 
         with self._one_at_a_time(), self._errors():
             repository = self.open() or icechunk.Repository.create(self._storage())
             start = snapshot or list(repository.ancestry(branch=MAIN))[-1].id
-            if NEXT not in repository.list_branches():
-                repository.create_branch(NEXT, start)
-            elif repository.lookup_branch(NEXT) != start:
-                repository.reset_branch(NEXT, start)
-            return repository.writable_session(NEXT)
+            stands = repository.lookup_branch(NEXT) if NEXT in repository.list_branches() else None
+            if stands != (tip.snapshot if tip else None):
+                raise StagingConflict("next was moved meanwhile")
+            try:
+                if stands is None:
+                    repository.create_branch(NEXT, start)
+                elif stands != start:
+                    repository.reset_branch(NEXT, start, from_snapshot_id=stands)
+            except icechunk.IcechunkError as error:
+                if repository.lookup_branch(NEXT) in (stands, start):
+                    raise
+                raise StagingConflict(str(error)) from error
+            session = repository.writable_session(NEXT)
+            if session.snapshot_id != start:
+                raise StagingConflict("next was moved meanwhile")
+            return session
 
     def commit(self, session: icechunk.Session, message: str, said: dict[str, Any]) -> str:
-        """Commit to ``next``; chunks that nobody else touched are rebased. Raises: StagingConflict."""
+        """Commit to ``next``. Raises: StagingConflict when another commit came first, also one to other chunks: what a
+        commit says of itself must be about all that it holds.
+        """
         import icechunk
 
         with self._one_at_a_time(), self._errors():
             try:
-                return session.commit(message, metadata=said, rebase_with=icechunk.ConflictDetector())
-            except (icechunk.RebaseFailedError, icechunk.ConflictError) as error:
+                return session.commit(message, metadata=said)
+            except icechunk.ConflictError as error:
                 raise StagingConflict(str(error)) from error
 
     def read(self, snapshot: str) -> icechunk.IcechunkStore:

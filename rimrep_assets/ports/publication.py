@@ -8,21 +8,23 @@ Not here: how tables and grids are staged and folded (``table_data``, ``grid_dat
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from rimrep_assets.domain.errors import DataError, GateRefusal
+from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.plan import data_fingerprint, documents_fingerprint
 from rimrep_assets.domain.release import Fingerprints, Places, ReleaseRecord, Verdict, json_bytes, sha256
 from rimrep_assets.domain.source_file import LedgerChange, SourceFile, compare_ledgers
+from rimrep_assets.domain.staged_union import Sighted, unite
 from rimrep_assets.domain.staging import Intent, Staged
 from rimrep_assets.ports.descriptions import CANDIDATE, VERDICT, Candidate, describe
 from rimrep_assets.ports.grid_data import GridData
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.projector import Projector
 from rimrep_assets.ports.release_log import ReleaseLog
-from rimrep_assets.ports.staged_parts import REJECTED, STAGED
+from rimrep_assets.ports.staged_parts import REJECTED, STAGED, complete_stagings
 from rimrep_assets.ports.table_data import TableData
 from rimrep_assets.ports.version import BaseMoved, DataKind
 from rimrep_assets.ports.workbench import Workbench
@@ -39,6 +41,8 @@ class Look:
     change: LedgerChange
     base: ReleaseRecord | None
     fingerprints: Fingerprints
+    partitions: tuple[str, ...] | None = None
+    """where only these were looked at; ``sources`` and ``change`` are about them alone"""
 
     @property
     def data_is_due(self) -> bool:
@@ -84,23 +88,59 @@ class Publication:
             ),
         )
 
-    def look(self) -> Look:
-        """Compare the source with the newest release; writes nothing."""
+    @property
+    def partition(self) -> Partition | None:
+        """How the dataset is counted; None when it is one piece."""
+        return self.bench.folder.dataset.partition
+
+    def look(self, partitions: Sequence[str] | None = None) -> Look:
+        """Compare the source, or these ``partitions`` of it, with the newest release; writes nothing."""
         base = self.log.newest()
         self.bench.progress("looking at the source")
-        seen = tuple(self.bench.source.look(known=base.sources if base else ()))
-        return Look(seen, compare_ledgers(base.sources if base else (), seen), base, self.fingerprints)
+        known = base.sources if base else ()
+        pick = self.partition.picking(partitions) if self.partition else None
+        seen = tuple(self.bench.source.look(known=known, pick=pick))
+        told = tuple(partitions) if partitions is not None else None
+        return Look(seen, compare_ledgers(self._within(told, known), seen), base, self.fingerprints, told)
 
-    def stage(self) -> tuple[Look, Staged | None]:
-        """Finish what a broken projection left, then stage what the source has anew; None when that is nothing."""
+    def _within(self, partitions: Sequence[str] | None, files: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
+        """Those of ``files`` that belong to ``partitions``."""
+        if self.partition is None or partitions is None:
+            return tuple(files)
+        return tuple(file for file in files if self.partition.holds(partitions, file.name))
+
+    def stage(self, partitions: Sequence[str] | None = None) -> tuple[Look, Staged | None]:
+        """Finish what a broken projection left, then stage what the source has anew; None when that is nothing.
+
+        ``partitions``: keys of those that are wanted, of a dataset that has some; None stages all. Files of other
+        partitions are not read.
+        """
         self.projector.finish()
-        look = self.look()
+        look = self.look(partitions)
+        if self.partition is not None:
+            return look, self._stage_partitions(look)
         return look, self._stage(look) if look.data_is_due else None
+
+    def _stage_partitions(self, look: Look) -> Staged | None:
+        """Stage what is neither released nor staged already; None when that is nothing."""
+        base, stagings = look.base, complete_stagings(self.bench.store, self.places, self.fingerprints.data)
+        standing = self._united_sources(base, stagings.values())
+        change = compare_ledgers(self._within(look.partitions, standing), look.sources)
+        stale = set(self._not_staged_anew(base, stagings.values()))
+        if look.partitions is not None:
+            stale &= set(look.partitions)
+        if change.is_empty and not stale:
+            return None
+        return self._staged(look, (*change.new, *change.reissued))
 
     def _stage(self, look: Look) -> Staged:
         base = look.base
         everything = base is None or base.fingerprints.data != look.fingerprints.data
         staging = tuple(f.name for f in look.sources) if everything else (*look.change.new, *look.change.reissued)
+        return self._staged(look, staging)
+
+    def _staged(self, look: Look, staging: Sequence[str]) -> Staged:
+        base = look.base
         intent = Intent(
             dataset=self.bench.id,
             attempt=self.bench.attempt,
@@ -109,11 +149,75 @@ class Publication:
             sources=look.sources,
             staging=tuple(sorted(staging)),
             changed=str(look.change),
+            partitions=look.partitions,
         )
         self.bench.store.write(self.places.staging(self.bench.attempt, "manifest.json"), intent.to_bytes())
         staged = self.data.stage(base, intent)
         self.bench.store.write(self.places.staging(self.bench.attempt, STAGED), staged.to_bytes())
         return staged
+
+    def _united_sources(self, base: ReleaseRecord | None, stagings: Iterable[Staged]) -> tuple[SourceFile, ...]:
+        """The files of the next version: the release, united with what is staged (``domain/staged_union``)."""
+        records: dict[int, ReleaseRecord] = {}
+        sighted = []
+        for staged in stagings:
+            number = staged.intent.base
+            if number is not None and number not in records:
+                records[number] = self.log.read(number)
+            sighted.append(
+                Sighted(
+                    covers=self._covering(staged.intent.partitions),
+                    sources=staged.intent.sources,
+                    before=self._alike(records.get(number) if number is not None else None),
+                )
+            )
+        return unite(self._alike(base), sighted)
+
+    def _covering(self, partitions: tuple[str, ...] | None) -> Callable[[str], bool]:
+        return lambda name: self.partition is None or self.partition.holds(partitions, name)
+
+    def _alike(self, record: ReleaseRecord | None) -> tuple[SourceFile, ...]:
+        """The files of a release that was made as it would be made now; data that was made otherwise is not kept."""
+        return record.sources if record is not None and record.fingerprints.data == self.fingerprints.data else ()
+
+    def _not_staged_anew(self, base: ReleaseRecord | None, stagings: Iterable[Staged]) -> list[str]:
+        """Partitions that the release has files in and that must be made otherwise now, but are not staged yet."""
+        if self.partition is None or base is None or self._alike(base):
+            return []
+        covered = [self._covering(staged.intent.partitions) for staged in stagings]
+        left = {file.name for file in base.sources if not any(covers(file.name) for covers in covered)}
+        return sorted({self.partition.key_of(name) or name for name in left})
+
+    def _united(self, base: ReleaseRecord | None) -> tuple[Staged | None, tuple[str, ...]]:
+        """All that is staged for ``base``, as one staging, and the attempts that it is made of.
+
+        None when it says nothing that is not released. Raises: DataError naming partitions that must be staged before.
+        """
+        stagings = complete_stagings(self.bench.store, self.places, self.fingerprints.data)
+        missing = self._not_staged_anew(base, stagings.values())
+        if missing:
+            raise DataError(
+                f"how it is converted changed since release {base.release if base else 0}, and these partitions are "
+                f"not made anew yet: {_some(missing)}",
+                dataset=self.bench.id,
+                advice="launch a backfill over them; what is staged waits.",
+            )
+        whole = self._united_sources(base, stagings.values())
+        change = compare_ledgers(self._alike(base), whole)
+        if change.is_empty and (base is None or self._alike(base)):
+            return None, ()
+        intent = Intent(
+            dataset=self.bench.id,
+            attempt=self.bench.attempt,
+            fingerprint=self.fingerprints.data,
+            base=base.release if base else None,
+            sources=whole,
+            staging=tuple(sorted((*change.new, *change.reissued))),
+            changed=str(change),
+        )
+        if read_if_there(self.bench.store, self.places.staging(self.bench.attempt, "manifest.json")) is None:
+            self.bench.store.write(self.places.staging(self.bench.attempt, "manifest.json"), intent.to_bytes())
+        return self.data.gather(base, intent, list(stagings.values())), tuple(stagings)
 
     def staged_by(self, attempts: Iterable[str] | None) -> Staged | None:
         """The newest complete staging among ``attempts`` (None: of any attempt) for the wanted fingerprint."""
@@ -138,6 +242,9 @@ class Publication:
         """
         for _ in range(TRIES):
             base = self.log.newest()
+            folded: tuple[str, ...] = ()
+            if self.partition is not None:
+                staged, folded = self._united(base)
             if staged is not None and base is not None and self._is_released(staged, base):
                 staged = None
             if staged is None and base is None:
@@ -147,7 +254,7 @@ class Publication:
                     advice="materialize the dataset's data first.",
                 )
             if staged is None and base is not None:
-                if base.fingerprints.data != self.fingerprints.data:
+                if base.fingerprints.data != self.fingerprints.data and self.partition is None:
                     staged = self._stage(self.look())
                 elif base.fingerprints.documents == self.fingerprints.documents:
                     return None
@@ -159,9 +266,18 @@ class Publication:
                 )
             except BaseMoved:
                 self.bench.progress("another attempt released meanwhile; staging on its release")
-                look = self.look()
-                staged = self._stage(look) if look.data_is_due else None
+                staged = self._staged_again()
                 continue
+            except FileNotFoundError as error:
+                # The attempt that released removes what it folded.
+                if self._moved_on_from(base):
+                    continue
+                raise DataError(
+                    f"{error} is gone, though it was staged",
+                    dataset=self.bench.id,
+                    advice="materialize the dataset's data again.",
+                ) from error
+            made = replace(made, folded=folded)
             candidate = describe(self.bench, base, made, version, self.fingerprints, self.started)
             if not candidate.proof_holds:
                 self._reject_staged()
@@ -171,6 +287,16 @@ class Publication:
             dataset=self.bench.id,
             advice="let them end, then run again.",
         )
+
+    def _staged_again(self) -> Staged | None:
+        """What the source has anew beside a release that somebody else made; partitions are united anew instead."""
+        if self.partition is not None:
+            return None
+        look = self.look()
+        return self._stage(look) if look.data_is_due else None
+
+    def _moved_on_from(self, base: ReleaseRecord | None) -> bool:
+        return self.log.numbers()[-1:] != ([base.release] if base else [])
 
     def _is_released(self, staged: Staged, base: ReleaseRecord) -> bool:
         return (
@@ -224,12 +350,8 @@ class Publication:
             if self.log.create(record.release, candidate.record):
                 return record
             self.bench.progress("another attempt released first; folding again on its release")
-            staged = None
             again = replace_attempt(self, len(self._tries))
-            look = again.look()
-            if look.data_is_due:
-                staged = again._stage(look)
-            made = again.prepare(staged)
+            made = again.prepare(again._staged_again())
             if made is None:
                 newest = self.log.newest()
                 assert newest is not None
@@ -263,7 +385,7 @@ class Publication:
     def project(self, record: ReleaseRecord) -> None:
         """Carry the release out, then remove what this attempt staged for it."""
         self.projector.project(record)
-        for attempt in self.attempts_of(self.bench.attempt):
+        for attempt in {*self.attempts_of(self.bench.attempt), *record.folded}:
             for stored in self.bench.store.list(self.places.staging(attempt)):
                 self.bench.store.delete(stored.path)
 
@@ -302,6 +424,10 @@ def replace_attempt(publication: Publication, number: int) -> Publication:
     """The same publication as an attempt of its own, so that it writes no key that the first one wrote."""
     bench = replace(publication.bench, attempt=f"{publication.bench.attempt}r{number}")
     return Publication(bench, publication.started)
+
+
+def _some(names: Sequence[str], most: int = 24) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _sure(staged: Staged | None) -> Staged:

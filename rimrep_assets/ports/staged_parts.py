@@ -13,14 +13,29 @@ STAGED = "staged.json"
 REJECTED = "rejected.json"
 
 
+def complete_stagings(store: ObjectStore, places: Places, fingerprint: str) -> dict[str, Staged]:
+    """Attempt -> what it staged, of complete attempts for ``fingerprint``, not rejected; in the order of their end."""
+    ends = {
+        stored.path.split("/")[-2]: (stored.last_modified, stored.path)
+        for stored in store.list(places.staged)
+        if stored.path.endswith(f"/{STAGED}")
+    }
+    found: dict[str, Staged] = {}
+    for attempt in sorted(ends, key=lambda name: ends[name]):
+        data = read_if_there(store, places.staging(attempt, STAGED))
+        if data is None or read_if_there(store, places.staging(attempt, REJECTED)) is not None:
+            continue
+        staged = Staged.from_bytes(data)
+        if staged.intent.fingerprint == fingerprint:
+            found[attempt] = staged
+    return found
+
+
 def staged_elsewhere(store: ObjectStore, places: Places, intent: Intent) -> dict[tuple[str, str], Part]:
     """``(source file, digest)`` -> part, of complete attempts with the same fingerprint, not rejected."""
-    found: dict[tuple[str, str], Part] = {}
-    for attempt in store.folders(places.staged):
-        if attempt == intent.attempt or read_if_there(store, places.staging(attempt, REJECTED)) is not None:
-            continue
-        data = read_if_there(store, places.staging(attempt, STAGED))
-        staged = None if data is None else Staged.from_bytes(data)
-        if staged is not None and staged.intent.fingerprint == intent.fingerprint:
-            found |= {(part.name, part.digest): part for part in staged.parts}
-    return found
+    return {
+        (part.name, part.digest): part
+        for attempt, staged in complete_stagings(store, places, intent.fingerprint).items()
+        for part in staged.parts
+        if attempt != intent.attempt
+    }

@@ -7,6 +7,7 @@ Here belongs moving parts between the store and this machine. Not here: converti
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,18 @@ class TableData:
         if problems:
             raise DataError(problems, dataset=self.bench.id)
         return Staged(intent=intent, parts=tuple(parts), source_bytes=read)
+
+    def gather(self, base: ReleaseRecord | None, intent: Intent, stagings: Sequence[Staged]) -> Staged:
+        """The parts of ``stagings`` that ``intent`` wants, where they lie. Raises: DataError naming what is missing."""
+        known = {(part.name, part.digest): part for staged in stagings for part in staged.parts}
+        wanted = {file.name: file.digest for file in intent.sources}
+        missing = {name for name in intent.staging if (name, wanted[name]) not in known}
+        _require_all(missing)
+        return Staged(
+            intent=intent,
+            parts=tuple(known[name, wanted[name]] for name in intent.staging),
+            source_bytes=sum(staged.source_bytes for staged in stagings),
+        )
 
     def _part_path(self, file_name: str, digest: str) -> str:
         key = hashlib.sha256(f"{file_name}\0{digest}".encode()).hexdigest()[:20]

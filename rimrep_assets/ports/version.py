@@ -38,6 +38,8 @@ class Version:
     state: Mapping[str, Any] | None = None
     source_rows: Mapping[str, int] = field(default_factory=dict)
     source_bytes: int = 0
+    folded: tuple[str, ...] = ()
+    """attempts whose staging it is made of, where a union of several was folded"""
 
 
 class BaseMoved(Exception):
@@ -49,6 +51,9 @@ class DataKind(Protocol):
 
     def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
         """Convert what ``intent`` names and put it where only this attempt writes."""
+
+    def gather(self, base: ReleaseRecord | None, intent: Intent, stagings: Sequence[Staged]) -> Staged:
+        """What ``intent`` wants, out of ``base`` and ``stagings``, to be folded as one."""
 
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
         """Base minus withdrawn and re-issued plus staged, read back from the store, measured and proven.

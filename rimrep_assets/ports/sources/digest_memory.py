@@ -54,6 +54,16 @@ class DigestMemory:
             return digest, before[0]
         raise Unavailable(f"{path.name} is still being written")
 
+    def remembered(self, path: Path) -> str | None:
+        """The digest of ``path`` without reading it; None unless it is in the state in which it was read."""
+        known = self._remembered.get(str(path))
+        return str(known[0]) if known is not None and known[1:] == _state(path) else None
+
+    @staticmethod
+    def state_of(path: Path) -> list[int]:
+        """Size, times and inode: what tells that a file may have been written."""
+        return _state(path)
+
     def save(self) -> None:
         """Keep what this looking found, and nothing of files that are gone."""
         if self.file is None or self._current == self._remembered:

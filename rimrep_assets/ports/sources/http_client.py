@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from rimrep_assets.domain.errors import DataError, Unavailable
-from rimrep_assets.ports.sources.http_transfer import Downloaded, Transfer, http_date
+from rimrep_assets.ports.sources.http_transfer import Downloaded, Stamp, Transfer, http_date
 
 if TYPE_CHECKING:
     import requests
@@ -51,7 +51,7 @@ class HttpClient:
             body = self._read_all(response, max_bytes)
         return body.decode("utf-8", errors="replace"), str(response.url)
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
+    def get(self, url: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> requests.Response:
         """A response with status 200, 206, 304 or 416, its body not yet read; the caller closes it.
 
         Raises: NotThere for 404 and 410; DataError when access is refused or a redirect leads where none may;
@@ -63,7 +63,7 @@ class HttpClient:
         for attempt in range(self.attempts):
             asked = None
             try:
-                response = self._follow(url, headers or {})
+                response = self._follow(url, headers or {}, method)
             except (requests.ConnectionError, requests.Timeout) as error:
                 why = f"{type(error).__name__} ({_innermost(error)})"
             else:
@@ -145,10 +145,25 @@ class HttpClient:
             raise Unavailable(f"{response.url}: the listing broke off after {len(body)} of {told} bytes")
         return body
 
-    def _follow(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+    def stamp(self, url: str) -> Stamp:
+        """Size and validators of what lies at ``url``, by HEAD, or by asking for one byte where that is refused.
+
+        Raises: like ``get``.
+        """
+        try:
+            with self.get(url, method="HEAD") as response:
+                return Stamp.of(response.headers, response.headers.get("Content-Length"))
+        except DataError:
+            with self.get(url, {"Range": "bytes=0-0"}) as response:
+                whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+                size = whole if response.status_code == 206 else response.headers.get("Content-Length")
+                return Stamp.of(response.headers, size)
+
+    def _follow(self, url: str, headers: Mapping[str, str], method: str = "GET") -> requests.Response:
         address = url
         for _ in range(MOST_REDIRECTS + 1):
-            response = self._session().get(
+            response = self._session().request(
+                method,
                 address,
                 # A file is published as its provider keeps it, so no server may repack it on the way.
                 headers={"Accept-Encoding": "identity", **headers},

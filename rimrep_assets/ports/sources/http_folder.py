@@ -18,7 +18,7 @@ from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.http_client import HttpClient, NotThere
 from rimrep_assets.ports.sources.http_index import Listing, read_listing
 from rimrep_assets.ports.sources.http_transfer import Downloaded
-from rimrep_assets.ports.sources.protocol import Sighting
+from rimrep_assets.ports.sources.protocol import Pick, Sighting
 from rimrep_assets.ports.sources.selection import (
     SIDECARS,
     Chosen,
@@ -26,6 +26,7 @@ from rimrep_assets.ports.sources.selection import (
     choose,
     is_shapefile,
     joint_digest,
+    picked,
     refuse_unsafe,
 )
 
@@ -61,7 +62,7 @@ class HttpFolder:
         self.trust_validators = trust_validators
         self._known_base: str | None = _UNKNOWN
 
-    def look(self, known: Sequence[SourceFile] = ()) -> Sighting:
+    def look(self, known: Sequence[SourceFile] = (), pick: Pick | None = None) -> Sighting:
         """See ``SourceFolder.look``; a url that does not exist is a DefinitionError."""
         earlier = {file.name: file for file in known}
         try:
@@ -71,8 +72,9 @@ class HttpFolder:
             raise DefinitionError(f"there is no source at {self.url} (status 404)") from error
         if base is None:
             name = self._own_name()
-            return [self._sight(Chosen(name, self._sidecars(name)), earlier)]
-        return self._sight_all(choose(names, self.selection, address=self.url), earlier)
+            only = picked([Chosen(name)], pick)
+            return [self._sight(Chosen(c.name, self._sidecars(c.name)), earlier) for c in only]
+        return self._sight_all(picked(choose(names, self.selection, address=self.url), pick), earlier)
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
         """See ``SourceFolder.fetch``; bytes that looking downloaded are not asked for again."""

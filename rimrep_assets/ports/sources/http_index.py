@@ -6,7 +6,8 @@ Here belongs reading nginx's JSON listing and the HTML listings of nginx and Apa
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +21,8 @@ class Listing:
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
+    stamps: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """file -> (bytes, HTTP date of its last change), where the listing tells both to the byte and the second"""
 
 
 def read_listing(text: str, *, url: str) -> Listing:
@@ -48,6 +51,7 @@ def read_listing(text: str, *, url: str) -> Listing:
     return Listing(
         files=tuple(sorted({name for name, is_folder in entries if not is_folder})),
         folders=tuple(sorted({name for name, is_folder in entries if is_folder})),
+        stamps=_stamps(stripped) if stripped.startswith("[") else {},
     )
 
 
@@ -57,6 +61,14 @@ def _json_entries(text: str, url: str) -> list[tuple[str, bool]]:
         return [(str(entry["name"]), entry["type"] == "directory") for entry in found]
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{url} is not a JSON listing with name and type: {error!r}") from error
+
+
+def _stamps(text: str) -> dict[str, tuple[int, str]]:
+    return {
+        str(entry["name"]): (entry["size"], entry["mtime"])
+        for entry in json.loads(text)
+        if isinstance(entry.get("size"), int) and isinstance(entry.get("mtime"), str)
+    }
 
 
 class _Links(HTMLParser):

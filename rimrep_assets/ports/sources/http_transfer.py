@@ -36,6 +36,30 @@ class Downloaded:
     content_type: str = ""
 
 
+class Stamp:
+    """What a server says of a file without its bytes; ``size`` in bytes. None is what it does not say."""
+
+    size: int | None
+    etag: str | None
+    last_modified: str | None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], size: str | None) -> Stamp:
+        return cls(
+            int(size) if size is not None and size.isdigit() else None,
+            headers.get("ETag"),
+            headers.get("Last-Modified"),
+        )
+
+    def fits(self, earlier: SourceFile) -> bool:
+        """Whether it names what ``earlier`` was; False where size or validators tell too little to say so."""
+        if self.size != earlier.size:
+            return False
+        if self.etag and earlier.etag:
+            return self.etag == earlier.etag
+        return self.last_modified is not None and self.last_modified == earlier.last_modified
+
+
 class Transfer:
     """What has come so far of one address, and how to ask for the rest."""
 

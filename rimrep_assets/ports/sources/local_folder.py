@@ -13,7 +13,8 @@ from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.ports.sources.delivery import deliver
 from rimrep_assets.ports.sources.digest_memory import DigestMemory
-from rimrep_assets.ports.sources.protocol import Sighting
+from rimrep_assets.ports.sources.glancing import glance_from
+from rimrep_assets.ports.sources.protocol import Glance, Pick, Sighting
 from rimrep_assets.ports.sources.selection import (
     SIDECARS,
     Chosen,
@@ -21,6 +22,7 @@ from rimrep_assets.ports.sources.selection import (
     choose,
     is_shapefile,
     joint_digest,
+    picked,
     refuse_unsafe,
 )
 
@@ -47,11 +49,11 @@ class LocalFolder:
         self.address = (address or root.as_posix()).rstrip("/")
         self.memory_file = memory_file
 
-    def look(self, known: Sequence[SourceFile] = ()) -> Sighting:
+    def look(self, known: Sequence[SourceFile] = (), pick: Pick | None = None) -> Sighting:
         """See ``SourceFolder.look``. ``known`` is not needed: digests are remembered by the state of the
         file.
         """
-        chosen = self._chosen()
+        chosen = picked(self._chosen(), pick)
         memory = DigestMemory(self.memory_file)
         sighting: Sighting = []
         problems: list[str] = []
@@ -64,6 +66,27 @@ class LocalFolder:
         if problems:
             raise Unavailable(problems)
         return sighting
+
+    def glance(self, known: Sequence[SourceFile] = ()) -> Glance:
+        """See ``SourceFolder.glance``: a file is unchanged when its digest is remembered for the state that it is in."""
+        chosen = {one.name: one for one in self._chosen()}
+        memory = DigestMemory(self.memory_file)
+        try:
+            marks = {
+                name: [DigestMemory.state_of(self._path(member)) for member in one.members]
+                for name, one in chosen.items()
+            }
+        except OSError as error:
+            raise Unavailable(f"{self.address} cannot be read: {error.strerror}") from error
+        return glance_from(marks, known, lambda name, file: self._remembered(chosen[name], memory) == file.digest)
+
+    def _remembered(self, chosen: Chosen, memory: DigestMemory) -> str | None:
+        """The digest of a file as the memory has it; None when a member was changed, or was never read."""
+        digests = [(name, memory.remembered(self._path(name))) for name in chosen.members]
+        known = [(name, digest) for name, digest in digests if digest is not None]
+        if len(known) < len(digests):
+            return None
+        return joint_digest(known) if is_shapefile(chosen.name) else known[0][1]
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
         """See ``SourceFolder.fetch``."""

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from rimrep_assets.domain.errors import Unavailable
 from rimrep_assets.domain.source_file import SourceFile
-from rimrep_assets.ports.sources.protocol import Sighting
+from rimrep_assets.ports.sources.glancing import glance_from
+from rimrep_assets.ports.sources.protocol import Glance, Pick, Sighting
 from rimrep_assets.ports.sources.selection import (
     Chosen,
     Selection,
     choose,
     is_shapefile,
     joint_digest,
+    picked,
     refuse_unsafe,
 )
 
@@ -30,12 +32,18 @@ class MemoryFolder:
         self.selection = selection or Selection()
         self.is_down = False
 
-    def look(self, known: Sequence[SourceFile] = ()) -> Sighting:
+    def look(self, known: Sequence[SourceFile] = (), pick: Pick | None = None) -> Sighting:
         """See ``SourceFolder.look``."""
         self._answer()
         for name in self.files:
             refuse_unsafe(name)
-        return [self._sight(c) for c in choose(self.files, self.selection, address="memory://source")]
+        chosen = picked(choose(self.files, self.selection, address="memory://source"), pick)
+        return [self._sight(c) for c in chosen]
+
+    def glance(self, known: Sequence[SourceFile] = ()) -> Glance:
+        """See ``SourceFolder.glance``; the digest stands for a validator."""
+        marks = {file.name: file.digest for file in self.look()}
+        return glance_from(marks, known, lambda name, file: marks[name] == file.digest)
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
         """See ``SourceFolder.fetch``."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -86,6 +86,14 @@ def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[
             + f"; it has {len(everything)} files, e.g. {everything[0]!r}"
         )
     return chosen
+
+
+def picked(chosen: Sequence[Chosen], pick: Callable[[Sequence[str]], Collection[str]] | None) -> list[Chosen]:
+    """Those of ``chosen`` whose names ``pick`` wants; all without it."""
+    if pick is None:
+        return list(chosen)
+    wanted = set(pick([one.name for one in chosen]))
+    return [one for one in chosen if one.name in wanted]
 
 
 def is_shapefile(name: str) -> bool:

@@ -1,0 +1,170 @@
+"""Partitions of a dataset: what a backfill is counted in, and which source file belongs to which.
+
+Here belong keys of partitions and telling a file's by its name. Not here: what is staged of a partition
+(``staged_union``, ``ports/publication``), or Dagster's picture of them (``defs/partitions``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import model_validator
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.strict_model import StrictModel
+
+FORMS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "M": 2, "S": 2}
+"""strptime codes that may stand in ``file_time`` and their digits"""
+MOST_NAMED = 20
+
+
+class Partition(StrictModel):
+    """How a dataset's source files are counted: every file belongs to the one partition that its name tells.
+
+    A file whose times reach over the edge of its partition still belongs to it wholly.
+    """
+
+    by: Literal["day", "month", "year"]
+    start: str
+    """first key: ``2010``, ``2010-09`` or ``2010-09-01``, as ``by`` says"""
+    end: str | None = None
+    """last key, where the dataset does not go on"""
+    backfill: Literal["single", "parallel"] = "single"
+    """one run for all that is asked for, or one for each partition"""
+    file_time: str
+    """where the time stands in a file's name: strptime codes and ``*``, e.g. ``"*_%Y%m%d.nc"``; with a ``/`` it is held
+    against the whole path below the source, without one against the last part of it"""
+
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Partition:
+        problems = [
+            f"partition.{name} {value!r} is not written like {example}"
+            for name, value in (("start", self.start), ("end", self.end))
+            if value is not None and self._date(value) is None
+            for example in [{"day": "2010-09-01", "month": "2010-09", "year": "2010"}[self.by]]
+        ]
+        if not problems and self.end is not None and self.end < self.start:
+            problems.append(f"partition.end {self.end} lies before partition.start {self.start}")
+        codes = set(re.findall(r"%(.)", self.file_time.replace("%%", "")))
+        unknown = sorted(codes - WIDTHS.keys())
+        if unknown:
+            problems.append(
+                f"partition.file_time: %{', %'.join(unknown)} cannot be used; known are %{' %'.join(WIDTHS)} and *"
+            )
+        year, month, day = bool(codes & {"Y", "y"}), bool(codes & {"m", "j"}), bool({"m", "d"} <= codes or "j" in codes)
+        if not {"year": year, "month": year and month, "day": year and day}[self.by]:
+            needed = {"year": "%Y", "month": "%Y and %m", "day": "%Y, %m and %d (or %j)"}[self.by]
+            problems.append(f"partition.file_time {self.file_time!r} does not tell the {self.by}: it needs {needed}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _date(self, key: str) -> date | None:
+        try:
+            found = datetime.strptime(key, FORMS[self.by]).date()
+        except ValueError:
+            return None
+        return found if self.key(found) == key else None
+
+    def key(self, day: date) -> str:
+        """The key of the partition that holds ``day``."""
+        # Before the year 1000 strftime writes fewer than four digits.
+        return day.isoformat()[: {"day": 10, "month": 7, "year": 4}[self.by]]
+
+    def key_of(self, name: str) -> str | None:
+        """The partition of a source file; None when its name does not tell one."""
+        found = _pattern(self.file_time).fullmatch(name if "/" in self.file_time else name.rpartition("/")[2])
+        told: dict[str, str] = {}
+        for group, digits in (found.groupdict() if found else {}).items():
+            if told.setdefault(group[0], digits) != digits:
+                return None
+        if not told:
+            return None
+        year = int(told["Y"]) if "Y" in told else 2000 + int(told["y"]) - 100 * (int(told["y"]) >= 69)
+        try:
+            if "j" in told and "m" not in told:
+                day = date(year, 1, 1) + timedelta(int(told["j"]) - 1)
+                return self.key(day) if day.year == year else None
+            return self.key(date(year, int(told.get("m", 1)), int(told.get("d", 1))))
+        except ValueError:
+            return None
+
+    def keys(self, now: datetime) -> list[str]:
+        """All keys from ``start`` to ``end``, or to the one that holds ``now``; ascending."""
+        day, last = self.first_day(self.start), self.end or self.key(now.date())
+        found = []
+        while (key := self.key(day)) <= last:
+            found.append(key)
+            day = _next(day, self.by)
+        return found
+
+    def first_day(self, key: str) -> date:
+        """The first day of the partition ``key``."""
+        found = self._date(key)
+        assert found is not None, key
+        return found
+
+    def first_day_after(self, key: str) -> date:
+        """The first day of the partition that follows ``key``."""
+        return _next(self.first_day(key), self.by)
+
+    def keys_of(self, names: Iterable[str]) -> dict[str, str]:
+        """File name -> key. Raises: DataError naming every file that belongs to no partition, and why."""
+        keys = {name: self.key_of(name) for name in names}
+        problems = []
+        for name, key in keys.items():
+            if key is None:
+                problems.append(f"{name} does not match partition.file_time {self.file_time!r}")
+            elif key < self.start:
+                problems.append(f"{name} lies in {key}, before partition.start {self.start}")
+            elif self.end is not None and key > self.end:
+                problems.append(f"{name} lies in {key}, after partition.end {self.end}")
+        if problems:
+            more = len(problems) - MOST_NAMED
+            told = problems[:MOST_NAMED] + ([f"and {more} more files"] if more > 0 else [])
+            raise DataError(
+                told, advice="mend partition in dataset.yaml, or leave files out by source.include or exclude."
+            )
+        return {name: key for name, key in keys.items() if key is not None}
+
+    def picking(self, partitions: Sequence[str] | None) -> Callable[[Sequence[str]], set[str]]:
+        """What chooses the files of ``partitions`` (None: of all) out of a source's names; raises as ``keys_of``."""
+
+        def pick(names: Sequence[str]) -> set[str]:
+            keys = self.keys_of(names)
+            return {name for name, key in keys.items() if partitions is None or key in set(partitions)}
+
+        return pick
+
+    def holds(self, partitions: Sequence[str] | None, name: str) -> bool:
+        """Whether the file ``name`` belongs to one of ``partitions``; to None belongs every file."""
+        return partitions is None or self.key_of(name) in partitions
+
+
+def _next(day: date, by: str) -> date:
+    if by == "day":
+        return day + timedelta(1)
+    if by == "month":
+        return (day.replace(day=1) + timedelta(32)).replace(day=1)
+    return date(day.year + 1, 1, 1)
+
+
+@lru_cache(maxsize=256)
+def _pattern(file_time: str) -> re.Pattern[str]:
+    parts, seen = [], 0
+    for piece in re.split(r"(%.|\*)", file_time):
+        if piece == "*":
+            parts.append("[^/]*")
+        elif piece == "%%":
+            parts.append("%")
+        elif piece.startswith("%") and len(piece) == 2:
+            seen += 1
+            parts.append(f"(?P<{piece[1]}{seen}>[0-9]{{{WIDTHS[piece[1]]}}})")
+        else:
+            parts.append(re.escape(piece))
+    return re.compile("".join(parts))
