@@ -61,7 +61,7 @@ def catalog_sensor() -> dg.SensorDefinition:
         asset_selection=dg.AssetSelection.all(),
         minimum_interval_seconds=INTERVAL_S,
         default_status=default_status(os.environ.get("RIMREP_SENSORS")),
-        description="Runs the datasets that a merged commit of the catalog changed, and those that were never released.",
+        description="Runs the datasets that a merged commit of the catalog changed, and those never released.",
     )
     def catalog(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         report_dead_runs(context.instance)

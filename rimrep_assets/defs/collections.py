@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from rimrep_assets.defs.failures import failures_for_dagster
-from rimrep_assets.defs.names import collection_key, key
+from rimrep_assets.defs.names import collection_key, key, word
 from rimrep_assets.defs.resources import Platform, catalog_commit
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.ports.stac_catalog import StaticStac
@@ -24,7 +24,8 @@ def collection_asset(collection: str, datasets: Iterable[Dataset]) -> dg.AssetsD
         key=collection_key(collection),
         deps=[key(dataset.id, "stac_item") for dataset in members],
         group_name="collections",
-        kinds={"json"},
+        kinds={"json", "stac"},
+        owners=[f"team:{word(collection)}"],
         backfill_policy=dg.BackfillPolicy.single_run(),
         description="The STAC collection: extents, keywords and links from its items.",
     )

@@ -84,4 +84,4 @@ class DagsterWeb:
             errors = answer.get("errors") if isinstance(answer, dict) else None
             told = errors[0].get("message") if errors else f"status {response.status_code}"
             raise Unavailable(f"Dagster's web server at {self.url} refused: {told}")
-        return data[field]  # type: ignore[no-any-return]
+        return data[field]

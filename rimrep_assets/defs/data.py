@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from rimrep_assets.defs.failures import failures_for_dagster
-from rimrep_assets.defs.names import key, spec, word
+from rimrep_assets.defs.names import About, key, spec, word
 from rimrep_assets.defs.partitions import backfill_policy_of, partitions_of
 from rimrep_assets.defs.resources import Platform, open_publication
 from rimrep_assets.defs.staging import StageReport, stage
@@ -18,7 +18,7 @@ from rimrep_assets.domain.facts import extents_come_from_data
 UNCHANGED = "nothing changed since the newest release"
 
 
-def data_asset(dataset: Dataset, *, pooled: bool) -> dg.AssetsDefinition:
+def data_asset(dataset: Dataset, *, pooled: bool, about: About | None = None) -> dg.AssetsDefinition:
     """The staged data of ``dataset``; materializing it when nothing is new writes nothing.
 
     ``pooled``: runs that the daemon launches take turns, which saves work. A run of this process must not wait in a
@@ -31,7 +31,15 @@ def data_asset(dataset: Dataset, *, pooled: bool) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{word(dataset.id)}_data",
-        specs=[spec(dataset, "data", "Staged data: converted source files that no reader sees yet.", ("source",))],
+        specs=[
+            spec(
+                dataset,
+                "data",
+                "Staged data: converted source files that no reader sees yet.",
+                ("source",),
+                about=about,
+            )
+        ],
         partitions_def=partitions_of(dataset),
         backfill_policy=backfill_policy_of(dataset),
         pool=f"data-{dataset.id}" if takes_turns else None,

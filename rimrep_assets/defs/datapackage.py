@@ -4,30 +4,35 @@ Here belongs the op, its checks by name, and what they report. Not here: judging
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
 from rimrep_assets.defs.data import UNCHANGED
 from rimrep_assets.defs.failures import failures_for_dagster
-from rimrep_assets.defs.names import key, spec, word
+from rimrep_assets.defs.names import About, key, spec, word
+from rimrep_assets.defs.presenting import check_result, datapackage_metadata, facts_metadata, place_of_findings
 from rimrep_assets.defs.resources import Platform, attempt_of, open_publication
 from rimrep_assets.domain.dataset import Dataset
-from rimrep_assets.domain.release import Check, ReleaseRecord
-from rimrep_assets.ports.descriptions import CHECKS, VERDICT, WARNINGS
+from rimrep_assets.domain.release import ReleaseRecord
+from rimrep_assets.ports.descriptions import CHECKS, WARNINGS
 from rimrep_assets.ports.publication import Publication
-from rimrep_assets.ports.withholding import withheld
 
 
-def datapackage_assets(dataset: Dataset) -> dg.AssetsDefinition:
+def datapackage_assets(dataset: Dataset, *, about: About | None = None) -> dg.AssetsDefinition:
     """Facts and datapackage of what may be released next; the gate's checks hang on the datapackage."""
     datapackage = key(dataset.id, "datapackage")
 
     @dg.multi_asset(
         name=f"{word(dataset.id)}_datapackage",
         specs=[
-            spec(dataset, "facts", "What was measured on the version that may be released.", ("data",)),
-            spec(dataset, "datapackage", "The complete datapackage and schema, judged by the gate.", ("facts",)),
+            spec(dataset, "facts", "What was measured on the version that may be released.", ("data",), about=about),
+            spec(
+                dataset,
+                "datapackage",
+                "The complete datapackage and schema, judged by the gate.",
+                ("facts",),
+                about=about,
+            ),
         ],
         check_specs=[
             dg.AssetCheckSpec(name, asset=datapackage, description=meaning, blocking=name not in WARNINGS)
@@ -50,18 +55,14 @@ def datapackage_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 note = f"candidate for release {record.release}"
             yield dg.MaterializeResult(
                 asset_key=key(dataset.id, "facts"),
-                metadata={"state": note, **_facts_metadata(record)},
+                metadata={"state": note, **facts_metadata(record)},
                 data_version=dg.DataVersion(record.data_version),
             )
             yield dg.MaterializeResult(
                 asset_key=datapackage,
-                metadata={
-                    "state": note,
-                    "version": record.version,
-                    "values_proven": record.cost.values_proven,
-                },
+                metadata={"state": note, **datapackage_metadata(record, verdict, publication)},
                 data_version=dg.DataVersion(record.version),
-                check_results=[_result(check, _place_of_findings(publication, record)) for check in verdict.checks],
+                check_results=[check_result(check, place_of_findings(publication, record)) for check in verdict.checks],
             )
 
     return prepare
@@ -73,37 +74,3 @@ def _attempts(context: dg.AssetExecutionContext, publication: Publication, datas
     if selected is not None and key(dataset.id, "data") not in selected:
         return None
     return publication.attempts_of(attempt_of(context.run_id))
-
-
-def _facts_metadata(record: ReleaseRecord) -> dict[str, Any]:
-    facts = record.facts
-    found: dict[str, Any] = {
-        "extents_from_data": record.datapackage["rimrep"]["extents_from_data"],
-        "bbox": list(facts.bbox) if facts.bbox else None,
-        "start": facts.start,
-        "end": facts.end,
-    }
-    if facts.row_count is not None:
-        found["rows"] = facts.row_count
-    found |= {f"size of {name}": dimension.size for name, dimension in facts.dimensions.items()}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _place_of_findings(publication: Publication, record: ReleaseRecord) -> str | None:
-    """Where findings that quote limited data can be read; None for public data, whose findings are shown."""
-    if record.access != "limited":
-        return None
-    return publication.bench.store.url(publication.places.version(record.version, VERDICT))
-
-
-def _result(check: Check, place: str | None) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN if check.severity == "warning" else dg.AssetCheckSeverity.ERROR
-    told = [withheld(check.findings, place)] if check.findings and place else check.findings
-    findings = "\n".join(f"- {finding}" for finding in told) or "nothing to say against it"
-    return dg.AssetCheckResult(
-        passed=check.passed,
-        check_name=check.name,
-        severity=severity,
-        description=CHECKS[check.name],
-        metadata={"findings": dg.MetadataValue.md(findings)},
-    )

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
 from rimrep_assets.defs.collections import collection_asset
 from rimrep_assets.defs.data import data_asset
 from rimrep_assets.defs.datapackage import datapackage_assets
-from rimrep_assets.defs.names import collection_key, key
+from rimrep_assets.defs.io_managers import ReleasedData
+from rimrep_assets.defs.names import About, broken_dataset, collection_key, key
 from rimrep_assets.defs.release import release_assets
 from rimrep_assets.defs.resources import Platform
 from rimrep_assets.defs.source import source_spec
@@ -29,29 +30,52 @@ STEPS = ("data", "facts", "datapackage", "release", "stac_item", "pygeoapi_entry
 
 def datasets_of(catalog: CatalogCommit) -> list[Dataset]:
     """The datasets whose ``dataset.yaml`` is valid; a broken one is told and does not keep the others out."""
-    found = []
+    return [found for found in _found_in(catalog).values() if isinstance(found, Dataset)]
+
+
+def _found_in(catalog: CatalogCommit) -> dict[str, Dataset | DefinitionError]:
+    found: dict[str, Dataset | DefinitionError] = {}
     for dataset_id in catalog.dataset_ids:
         try:
-            found.append(catalog.dataset(dataset_id))
+            found[dataset_id] = catalog.dataset(dataset_id)
         except DefinitionError as error:
             LOG.error("%s", error)
+            found[dataset_id] = error
     return found
 
 
-def graph_of(datasets: Iterable[Dataset], platform: Platform, *, pooled: bool = True) -> dg.Definitions:
-    """The asset graph of ``datasets``; ``pooled`` where a daemon launches the runs."""
+def graph_of(
+    catalog: CatalogCommit,
+    platform: Platform,
+    *,
+    pooled: bool = True,
+    sensors: Sequence[dg.SensorDefinition] = (),
+) -> dg.Definitions:
+    """The asset graph of ``catalog``; ``pooled`` where a daemon launches the runs.
+
+    A dataset whose ``dataset.yaml`` is broken stands in it as one asset that says why.
+    """
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     by_collection: dict[str, list[Dataset]] = defaultdict(list)
-    for dataset in datasets:
+    for dataset_id, dataset in _found_in(catalog).items():
+        if isinstance(dataset, DefinitionError):
+            assets.append(broken_dataset(dataset_id, dataset.problems))
+            continue
+        about = About.from_curated(catalog.texts.get(f"datasets/{dataset.id}/datapackage.json"))
         assets += [
-            source_spec(dataset),
-            data_asset(dataset, pooled=pooled),
-            datapackage_assets(dataset),
-            release_assets(dataset),
+            source_spec(dataset, about=about),
+            data_asset(dataset, pooled=pooled, about=about),
+            datapackage_assets(dataset, about=about),
+            release_assets(dataset, about=about),
         ]
         by_collection[dataset.collection].append(dataset)
     assets += [collection_asset(collection, members) for collection, members in sorted(by_collection.items())]
-    return dg.Definitions(assets=assets, resources={"platform": platform}, executor=dg.in_process_executor)
+    return dg.Definitions(
+        assets=assets,
+        sensors=sensors,
+        resources={"platform": platform, "released": ReleasedData(platform=platform)},
+        executor=dg.in_process_executor,
+    )
 
 
 def selection_for(datasets: Iterable[Dataset]) -> list[dg.AssetKey]:

@@ -5,12 +5,14 @@ Here belongs the op and what it reports. Not here: the gate (``datapackage``), c
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from rimrep_assets.defs.data import UNCHANGED
 from rimrep_assets.defs.failures import failures_for_dagster
-from rimrep_assets.defs.names import key, spec, word
+from rimrep_assets.defs.names import About, key, spec, word
+from rimrep_assets.defs.presenting import link, pygeoapi_page, release_metadata
 from rimrep_assets.defs.resources import Platform, attempt_of, open_publication
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
@@ -24,7 +26,7 @@ STEPS = {
 }
 
 
-def release_assets(dataset: Dataset) -> dg.AssetsDefinition:
+def release_assets(dataset: Dataset, *, about: About | None = None) -> dg.AssetsDefinition:
     """The release of ``dataset`` and its projections; refuses what the gate did not pass."""
 
     @dg.multi_asset(
@@ -36,6 +38,7 @@ def release_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 meaning,
                 ("datapackage",) if step == "release" else ("release",),
                 skippable=True,
+                about=about,
             )
             for step, meaning in STEPS.items()
         ],
@@ -54,10 +57,15 @@ def release_assets(dataset: Dataset) -> dg.AssetsDefinition:
             else:
                 record, note = publication.released(), "projected again"
                 publication.project(record)
+            shown: dict[str, dict[str, Any]] = {
+                "release": release_metadata(record, publication, platform.settings()),
+                "stac_item": _links(record, "stac_item", "stac_collection"),
+                "pygeoapi_entry": {"page": link(pygeoapi_page(record, platform.settings()))},
+            }
         for step in selected:
             yield dg.MaterializeResult(
                 asset_key=key(dataset.id, step),
-                metadata={"state": note, "release": record.release, **_addresses(record, step)},
+                metadata={"state": note, "release": record.release, **shown[step]},
                 data_version=dg.DataVersion(str(record.release)),
             )
 
@@ -89,11 +97,6 @@ def _release(
     return newest, f"{UNCHANGED}, number {newest.release}"
 
 
-def _addresses(record: ReleaseRecord, step: str) -> dict[str, dg.MetadataValue]:
+def _links(record: ReleaseRecord, *names: str) -> dict[str, dg.MetadataValue]:
     addresses = record.datapackage["rimrep"]["addresses"]
-    named = {
-        "release": ("data", "datapackage"),
-        "stac_item": ("stac_item", "stac_collection"),
-        "pygeoapi_entry": ("pygeoapi",),
-    }
-    return {name: dg.MetadataValue.url(addresses[name]) for name in named[step]}
+    return {name: link(addresses[name]) for name in names}

@@ -62,7 +62,7 @@ def _ending(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Ending:
 
 
 def _failures(instance: dg.DagsterInstance, run_id: str) -> Sequence[str]:
-    """The kind of each step's failure; a failed check of the gate and a fault of the program have kinds of their own."""
+    """The kind of each failed step; a failed check of the gate and a fault of the program are `Exception`."""
     kinds = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.dagster_event

@@ -133,6 +133,8 @@ class ReleaseRecord(StrictModel):
     pygeoapi_entry: dict[str, Any]
     openapi_fragment: dict[str, Any]
     receipt: StoredFile
+    quicklook: StoredFile | None = None
+    """a picture of the data; of another version where only descriptions changed"""
     cost: Cost
     kept: tuple[int, ...]
     dropped: tuple[int, ...]

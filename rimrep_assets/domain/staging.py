@@ -64,7 +64,7 @@ class Staged(StrictModel):
 
 
 class Tipped(StrictModel):
-    """What a commit on ``next`` holds, written before it: the files of the whole grid as it was staged, and its state."""
+    """What a commit on ``next`` holds, written before it: all files of the grid as it was staged, and its state."""
 
     sources: tuple[SourceFile, ...]
     state: dict[str, Any]

@@ -7,10 +7,10 @@ A work tree is never read: what is not committed does not exist.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-import os
-import subprocess
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +20,13 @@ from typing import Any, Protocol
 
 from rimrep_assets.domain.curated_shapes import shape_problems
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
-from rimrep_assets.domain.errors import DefinitionError, RimrepError, Unavailable
+from rimrep_assets.domain.errors import DefinitionError, Unavailable
+from rimrep_assets.ports.git_repository import CommitTexts, git, list_blobs
 from rimrep_assets.ports.jsonnet_evaluator import evaluate
+from rimrep_assets.ports.jsonnet_imports import JsonnetFiles, closure, real_path
 
 PROFILE = "templates/gbr-dms-data-package.json"
+SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class CatalogCommit:
     @cached_property
     def dataset_ids(self) -> tuple[str, ...]:
         """Names of the folders below ``datasets/``, sorted."""
-        return tuple(sorted({p.split("/")[1] for p in self.blobs if p.startswith("datasets/") and p.count("/") >= 2}))
+        return tuple(sorted(self._folders))
 
     def dataset(self, dataset_id: str) -> Dataset:
         """``dataset.yaml`` alone. Raises: DefinitionError."""
@@ -68,13 +71,10 @@ class CatalogCommit:
 
             hint = nearest(dataset_id, self.dataset_ids)
             raise DefinitionError(f"the catalog has no {path} at {self.commit[:7]}{hint}", dataset=dataset_id)
-        return dataset_from_yaml(self.texts[path], folder=dataset_id)
+        return _parsed(self.texts[path], dataset_id)
 
     def endpoints(self, environment: str) -> Mapping[str, Any]:
         """The evaluated ``endpoints/<environment>.libsonnet``. Raises: DefinitionError naming what there is."""
-        return self._endpoints_with_imports(environment)[0]
-
-    def _endpoints_with_imports(self, environment: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         path = f"endpoints/{environment}.libsonnet"
         if path not in self.texts:
             known = sorted(Path(p).stem for p in self.texts if p.startswith("endpoints/"))
@@ -82,8 +82,14 @@ class CatalogCommit:
                 f"the catalog has no {path}; it has endpoints for: {', '.join(known) or 'no environment'}",
                 advice="name one of these with --environment or RIMREP_ENVIRONMENT, or add the file.",
             )
-        done = evaluate(path, self._jsonnet_files(environment))
-        return done.document, (path, *done.imports)
+        return self._evaluated(path, environment)
+
+    def collection(self, collection_id: str, environment: str) -> Mapping[str, Any]:
+        """The rendered ``collection.jsonnet``. Raises: DefinitionError."""
+        main = collection_path(collection_id)
+        if main not in self.texts:
+            raise DefinitionError(f"the catalog has no {main} for collection {collection_id!r}")
+        return self._evaluated(main, environment)
 
     def folder(self, dataset_id: str, environment: str) -> DatasetFolder:
         """Everything about one dataset. Raises: DefinitionError with all that is wrong with its files."""
@@ -98,24 +104,17 @@ class CatalogCommit:
         schema: Mapping[str, Any] | None = None
         collection: Mapping[str, Any] | None = None
         endpoints: Mapping[str, Any] | None = None
-        imports: tuple[str, ...] = ()
         try:
-            endpoints, imports = self._endpoints_with_imports(environment)
+            endpoints = self.endpoints(environment)
         except DefinitionError as error:
             problems += error.problems
         if dataset is not None:
-            schema_path = f"datasets/{dataset_id}/{schema_name(dataset)}"
-            if schema_path in self.texts:
-                schema = self._json(schema_path, problems)
-                problems += shape_problems(schema_name(dataset), schema) if schema is not None else []
-            main = f"collections/{dataset.collection}/collection.jsonnet"
+            schema = self.schema(dataset, problems)
             try:
-                if main not in self.texts:
-                    raise DefinitionError(f"the catalog has no {main} for collection {dataset.collection!r}")
-                rendered = evaluate(main, self._jsonnet_files(environment))
-                collection, imports = rendered.document, (*imports, main, *rendered.imports)
+                collection = self.collection(dataset.collection, environment)
                 problems += shape_problems("collection.jsonnet", collection)
                 if collection.get("id") != dataset.collection:
+                    main = collection_path(dataset.collection)
                     problems.append(f"{main}: id {collection.get('id')!r} is not {dataset.collection!r}")
             except DefinitionError as error:
                 problems += error.problems
@@ -123,9 +122,6 @@ class CatalogCommit:
             problems.append(f"datapackage.json: name {curated.get('name')!r} is not the dataset's id")
         if problems or dataset is None or curated is None or collection is None or endpoints is None:
             raise DefinitionError(problems, dataset=dataset_id)
-        own = [p for p in self.blobs if p.startswith(f"datasets/{dataset_id}/")]
-        alias = {"endpoints.libsonnet": f"endpoints/{environment}.libsonnet"}
-        described_by = sorted({alias.get(p, p) for p in (*own, *imports, PROFILE)})
         return DatasetFolder(
             dataset=dataset,
             curated=curated,
@@ -135,15 +131,68 @@ class CatalogCommit:
             profile=profile or {},
             commit=self.commit,
             commit_time=self.time,
-            description_digest=_digest([(p, self.blobs[p]) for p in described_by]),
+            description_digest=self.description_digest(dataset, environment),
         )
 
-    def _jsonnet_files(self, environment: str) -> dict[str, str]:
-        files = {p: t for p, t in self.texts.items() if p.endswith((".jsonnet", ".libsonnet", ".json"))}
-        endpoints = f"endpoints/{environment}.libsonnet"
-        if endpoints in files:
-            files["endpoints.libsonnet"] = files[endpoints]
-        return files
+    def schema(self, dataset: Dataset, problems: list[str]) -> Mapping[str, Any] | None:
+        """The curated schema, None where there is none yet; what is wrong with it is added to ``problems``."""
+        path = f"datasets/{dataset.id}/{schema_name(dataset)}"
+        if path not in self.texts:
+            return None
+        schema = self._json(path, problems)
+        problems += shape_problems(schema_name(dataset), schema) if schema is not None else []
+        return schema
+
+    def description_digest(self, dataset: Dataset, environment: str) -> str:
+        """Of all that describes ``dataset``: its folder, what its jsonnet imports, the endpoints and the profile.
+
+        Nothing is evaluated, so that a thousand of them cost little.
+        """
+        own = self._folders.get(dataset.id, ())
+        shared = (*self.reached_by_all(environment), *self.reached_by(dataset.collection, environment))
+        return _digest([(p, self.blobs[p]) for p in sorted({*own, *shared})])
+
+    def reached_by_all(self, environment: str) -> tuple[str, ...]:
+        """The files that describe every dataset: the endpoints, what they import, and the profile."""
+        found = closure(f"endpoints/{environment}.libsonnet", self._jsonnet(environment))
+        profile = {PROFILE} & self.blobs.keys()
+        return tuple(sorted({real_path(path, environment) for path in found} | profile))
+
+    def reached_by(self, collection_id: str, environment: str) -> tuple[str, ...]:
+        """The files that describe every dataset of a collection, besides ``reached_by_all``."""
+        key = (collection_id, environment)
+        if key not in self._reached:
+            found = closure(collection_path(collection_id), self._jsonnet(environment))
+            self._reached[key] = tuple(sorted({real_path(path, environment) for path in found}))
+        return self._reached[key]
+
+    @cached_property
+    def _folders(self) -> dict[str, list[str]]:
+        """dataset id -> every path in its folder"""
+        found: dict[str, list[str]] = {}
+        for path in self.blobs:
+            if path.startswith("datasets/") and path.count("/") >= 2:
+                found.setdefault(path.split("/")[1], []).append(path)
+        return found
+
+    @cached_property
+    def _reached(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return {}
+
+    @cached_property
+    def _documents(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        return {}
+
+    def _evaluated(self, main: str, environment: str) -> Mapping[str, Any]:
+        """``main`` rendered, once for each environment; every reader gets a document of its own."""
+        if (main, environment) not in self._documents:
+            files = self._jsonnet(environment)
+            needed = {path: files[path] for path in closure(main, files)}
+            self._documents[main, environment] = evaluate(main, needed).document
+        return copy.deepcopy(self._documents[main, environment])
+
+    def _jsonnet(self, environment: str) -> JsonnetFiles:
+        return JsonnetFiles(self.texts, environment)
 
     def _json(self, path: str, problems: list[str]) -> Any:
         if path not in self.texts:
@@ -158,6 +207,17 @@ class CatalogCommit:
             problems.append(f"{path} is not a JSON object")
             return None
         return value
+
+
+def collection_path(collection_id: str) -> str:
+    """Where the catalog describes a collection."""
+    return f"collections/{collection_id}/collection.jsonnet"
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, dataset_id: str) -> Dataset:
+    """Most datasets stay as they are from commit to commit; a dataset is a value, so that one may serve all."""
+    return dataset_from_yaml(text, folder=dataset_id)
 
 
 def schema_name(dataset: Dataset) -> str:
@@ -179,6 +239,9 @@ class Catalog(Protocol):
 
     def at(self, commit: str) -> CatalogCommit:
         """The files of ``commit``. Raises: DefinitionError."""
+
+    def has_ancestor(self, ancestor: str, commit: str) -> bool:
+        """Whether ``commit`` came from ``ancestor`` (or is it); False also where the repository lacks one of them."""
 
     @property
     def place(self) -> Path | None:
@@ -217,6 +280,10 @@ class MemoryCatalog:
     def at(self, commit: str) -> CatalogCommit:
         return self._commits[self.resolve(commit)]
 
+    def has_ancestor(self, ancestor: str, commit: str) -> bool:
+        order = list(self._commits)
+        return ancestor in order and commit in order and order.index(ancestor) <= order.index(commit)
+
 
 class GitCatalog:
     """A git repository on this machine (bare or with a work tree, which is not looked at)."""
@@ -225,6 +292,12 @@ class GitCatalog:
         self.repository = repository
         self.location = location or str(repository)
         self._is_local = location is None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GitCatalog) and (self.repository, self.location) == (other.repository, other.location)
+
+    def __hash__(self) -> int:
+        return hash((self.repository, self.location))
 
     @property
     def place(self) -> Path | None:
@@ -235,7 +308,8 @@ class GitCatalog:
     def resolve(self, revision: str = "HEAD") -> str:
         if revision.startswith("-"):
             raise DefinitionError(f"{revision!r} is not a commit")
-        done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        asked = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        done = git("rev-parse", *asked, repository=self.repository)
         if done.returncode:
             raise DefinitionError(
                 f"the catalog {self.location} has no commit {revision!r}",
@@ -244,72 +318,22 @@ class GitCatalog:
         return done.stdout.decode().strip()
 
     def at(self, commit: str) -> CatalogCommit:
-        return _read_commit(self, self.resolve(commit))
+        # A full sha that was read already names the same files for ever: git is not asked again.
+        return _read_commit(self, commit if SHA.fullmatch(commit) else self.resolve(commit))
 
-    def _git(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        return git(*arguments, repository=self.repository, stdin=stdin)
-
-
-def git(
-    *arguments: str, repository: Path | None = None, stdin: bytes | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run git without the user's configuration, hooks, prompts or exotic transports."""
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": os.environ.get("HOME", "/nonexistent"),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
-        "LC_ALL": "C",
-    }
-    where = ["--git-dir", str(repository)] if repository else []
-    # A catalog on a shared disk may belong to another user; it is only read.
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", *where, *arguments]
-    try:
-        return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=300, env=environment)
-    except FileNotFoundError as error:
-        raise RimrepError("git is not installed", advice="install git.") from error
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"git {arguments[0]} did not end within 300 s") from error
+    def has_ancestor(self, ancestor: str, commit: str) -> bool:
+        if not (SHA.fullmatch(ancestor) and SHA.fullmatch(commit)):
+            return False
+        return git("merge-base", "--is-ancestor", ancestor, commit, repository=self.repository).returncode == 0
 
 
-READ = (".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".py", ".md")
-LARGEST_FILE = 5_000_000
-"""bytes; a description is text that people wrote, and a hostile blob must not fill the memory"""
-
-
-@lru_cache(maxsize=16)
-def _read_commit_cached(repository: str, location: str, commit: str) -> CatalogCommit:
-    path = Path(repository)
-    listing = git("ls-tree", "-r", "-z", "--long", commit, repository=path)
-    if listing.returncode:
-        raise DefinitionError(f"the catalog {location} cannot be read at {commit[:7]}: {listing.stderr.decode()}")
-    blobs: dict[str, str] = {}
-    wanted: list[tuple[str, str]] = []
-    for line in filter(None, listing.stdout.decode(errors="surrogateescape").split("\0")):
-        head, name = line.split("\t", 1)
-        mode, kind, blob, size = head.split()
-        # Links and submodules lead out of the commit.
-        if kind != "blob" or mode == "120000":
-            continue
-        blobs[name] = blob
-        if name.endswith(READ) and int(size) <= LARGEST_FILE:
-            wanted.append((name, blob))
-    batch = git("cat-file", "--batch", repository=path, stdin="".join(f"{b}\n" for _, b in wanted).encode())
-    texts: dict[str, str] = {}
-    data, position = batch.stdout, 0
-    for name, _ in wanted:
-        end = data.index(b"\n", position)
-        length = int(data[position:end].split()[2])
-        texts[name] = data[end + 1 : end + 1 + length].decode("utf-8", errors="replace")
-        position = end + 1 + length + 1
-    stamp = git("show", "-s", "--format=%ct", commit, repository=path).stdout.decode().strip()
-    return CatalogCommit(location, commit, datetime.fromtimestamp(int(stamp), UTC), blobs, texts)
-
-
+@lru_cache(maxsize=8)
 def _read_commit(catalog: GitCatalog, commit: str) -> CatalogCommit:
-    return _read_commit_cached(str(catalog.repository), catalog.location, commit)
+    commit = catalog.resolve(commit)
+    blobs, readable = list_blobs(catalog.repository, catalog.location, commit)
+    stamp = git("show", "-s", "--format=%ct", commit, repository=catalog.repository).stdout.decode().strip()
+    texts = CommitTexts(catalog.repository, blobs, readable)
+    return CatalogCommit(catalog.location, commit, datetime.fromtimestamp(int(stamp), UTC), blobs, texts)
 
 
 def open_catalog(location: str, cache: Path) -> GitCatalog:

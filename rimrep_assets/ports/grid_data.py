@@ -27,11 +27,13 @@ from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
-from rimrep_assets.domain.release import Places, ReleaseRecord
+from rimrep_assets.domain.quicklook import draw_grid
+from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Staged, Tipped
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
 from rimrep_assets.ports.object_store import read_if_there
+from rimrep_assets.ports.quicklooks import quicklook_of
 from rimrep_assets.ports.staged_parts import REJECTED
 from rimrep_assets.ports.version import BaseMoved, Version
 from rimrep_assets.ports.workbench import Workbench
@@ -129,7 +131,7 @@ class GridData:
     def _wanted_state(
         self, known: dict[tuple[str, str], GridHeader], files: Sequence[SourceFile]
     ) -> tuple[GridState, int]:
-        """The state that ``files`` make; only those whose header is not ``known`` are fetched and read, and are then."""
+        """The state that ``files`` make; only those whose header is not ``known`` yet are read."""
         headers: list[GridHeader] = []
         problems: list[str] = []
         read = 0
@@ -197,6 +199,8 @@ class GridData:
                 int(staged.intent.fingerprint[:8], 16),
                 published,
             )
+            title = str(bench.folder.curated.get("title", bench.id))
+            quicklook = quicklook_of(bench, version, lambda: draw_grid(published, dataset, title))
         receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
         facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
@@ -212,6 +216,7 @@ class GridData:
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
             source_bytes=staged.source_bytes,
+            quicklook=quicklook,
         )
 
     def of_base(self, base: ReleaseRecord) -> Version:
@@ -224,6 +229,7 @@ class GridData:
             proofs=(),
             receipt=self._receipt(base),
             source_bytes=0,
+            quicklook=base.quicklook,
         )
 
     def _version(
@@ -235,6 +241,7 @@ class GridData:
         proofs: Any,
         receipt: Mapping[str, Any],
         source_bytes: int,
+        quicklook: StoredFile | None,
     ) -> Version:
         facts, state = facts_and_state
         dataset, curated = self.bench.folder.dataset, self.bench.folder.schema
@@ -252,6 +259,7 @@ class GridData:
             snapshot=snapshot,
             state=state.model_dump(mode="json"),
             source_bytes=source_bytes,
+            quicklook=quicklook,
         )
 
     def _receipt(self, base: ReleaseRecord) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.quicklook import draw_table
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Part, Staged
@@ -20,6 +21,7 @@ from rimrep_assets.domain.table_fold import TableVersion, fold_table
 from rimrep_assets.domain.table_proof import prove_table
 from rimrep_assets.domain.table_schema import compare_schemas, schema_of
 from rimrep_assets.domain.tabular import stage_table
+from rimrep_assets.ports.quicklooks import quicklook_of
 from rimrep_assets.ports.staged_parts import staged_elsewhere
 from rimrep_assets.ports.version import Version
 from rimrep_assets.ports.workbench import Workbench
@@ -154,6 +156,11 @@ class TableData:
             sample=out / SAMPLE,
             source_rows=source_rows | {name: part.rows for name, part in parts.items()},
             source_bytes=staged.source_bytes,
+            quicklook=quicklook_of(
+                bench,
+                version,
+                lambda: draw_table(back.data, facts, dataset, str(bench.folder.curated.get("title", bench.id))),
+            ),
         )
 
     def of_base(self, base: ReleaseRecord) -> Version:
@@ -173,6 +180,7 @@ class TableData:
             receipt=self._receipt(base),
             sample=sample,
             source_rows=base.source_rows,
+            quicklook=base.quicklook,
         )
 
     def _receipt(self, base: ReleaseRecord) -> dict[str, list[dict[str, object]]]:

@@ -38,6 +38,7 @@ class Version:
     state: Mapping[str, Any] | None = None
     source_rows: Mapping[str, int] = field(default_factory=dict)
     source_bytes: int = 0
+    quicklook: StoredFile | None = None
     folded: tuple[str, ...] = ()
     """attempts whose staging it is made of, where a union of several was folded"""
 

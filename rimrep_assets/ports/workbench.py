@@ -47,6 +47,10 @@ class Settings:
     s3: S3Access = field(default_factory=S3Access)
     cache_bytes: int = CACHE_BYTES
     """so much of what was downloaded is kept, so that the steps of a run need not fetch it again"""
+    files_url: str | None = None
+    """where this platform shows the store's ``public/`` folder on the web; for links in Dagster, never published"""
+    pygeoapi_url: str | None = None
+    """where this platform's pygeoapi answers; for links in Dagster, never published"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -61,6 +65,8 @@ class Settings:
             source_roots=tuple(Path(root) for root in roots.split(os.pathsep) if root),
             s3=S3Access.from_environment(environment),
             cache_bytes=int(environment.get("RIMREP_CACHE_BYTES") or CACHE_BYTES),
+            files_url=environment.get("RIMREP_FILES_URL") or None,
+            pygeoapi_url=environment.get("RIMREP_PYGEOAPI_URL") or None,
         )
 
     @property

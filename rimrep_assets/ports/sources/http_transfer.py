@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.source_file import SourceFile
 
 if TYPE_CHECKING:
     import requests
@@ -36,6 +37,7 @@ class Downloaded:
     content_type: str = ""
 
 
+@dataclass(frozen=True)
 class Stamp:
     """What a server says of a file without its bytes; ``size`` in bytes. None is what it does not say."""
 

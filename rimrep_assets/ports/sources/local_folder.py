@@ -68,7 +68,7 @@ class LocalFolder:
         return sighting
 
     def glance(self, known: Sequence[SourceFile] = ()) -> Glance:
-        """See ``SourceFolder.glance``: a file is unchanged when its digest is remembered for the state that it is in."""
+        """See ``SourceFolder.glance``: a file is unchanged when its digest is remembered for its state."""
         chosen = {one.name: one for one in self._chosen()}
         memory = DigestMemory(self.memory_file)
         try:

@@ -48,7 +48,8 @@ class SourceFolder(Protocol):
     def glance(self, known: Sequence[SourceFile] = ()) -> Glance:
         """Compare ``known`` with names, sizes and the server's validators alone.
 
-        A change that these do not show stays unseen; a file of which they tell too little is named. Raises: as ``look``.
+        A change that these do not show stays unseen; a file of which they tell too little is named.
+        Raises: as ``look``.
         """
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
