@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from rimrep_assets.cli_platform import down, up
 from rimrep_assets.console import (
     REFUSED,
     WRONG_INPUT,
@@ -67,6 +68,10 @@ Datasets = Annotated[list[str], typer.Argument(help="Ids of datasets.", metavar=
 MaybeDatasets = Annotated[
     list[str] | None, typer.Argument(help="Ids of datasets; all when none is named.", metavar="[DATASET...]")
 ]
+
+
+app.command()(up)
+app.command()(down)
 
 
 def main() -> None:

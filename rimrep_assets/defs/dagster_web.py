@@ -28,7 +28,7 @@ TERMINATE = """mutation Terminate($run: String!) {
   terminateRun(runId: $run) {
     __typename
     ... on TerminateRunFailure { message }
-    ... on RunNotFound { message }
+    ... on RunNotFoundError { message }
     ... on UnauthorizedError { message }
     ... on PythonError { message }
   }

@@ -1,7 +1,7 @@
 """What another asset is given when it asks for one of ours: lazy data on the object store, documents as values.
 
-Here belongs which address an asset's key means. Not here: opening it (``ports/opening``). Bulk data never passes through
-an IO manager: who has bulk data publishes it as a dataset.
+Here belongs which address an asset's key means. Not here: opening it (``ports/opening``). Bulk data never passes
+through an IO manager: who has bulk data publishes it as a dataset.
 """
 
 import json
@@ -26,9 +26,9 @@ BULK = "only small documents pass through this IO manager: a dict, list, text or
 class ReleasedData(dg.ConfigurableIOManager):
     """Reads assets of this platform, also on S3 and in other processes; writes small documents of other assets.
 
-    ``<dataset>/release``, ``/facts`` and ``/data`` give a lazy ``xarray.Dataset`` (grids) or ``pyarrow.dataset.Dataset``
-    (tables) of the newest release; ``/data`` of a run that staged something and did not release it yet gives that, and
-    a partitioned run its own span of time. ``/datapackage``, ``/stac_item``, ``/pygeoapi_entry`` and
+    ``<dataset>/release``, ``/facts`` and ``/data`` give a lazy ``xarray.Dataset`` (grids) or
+    ``pyarrow.dataset.Dataset`` (tables) of the newest release; ``/data`` of a run that staged something and did not
+    release it yet gives that, and a partitioned run its own span of time. ``/datapackage``, ``/stac_item``, ``/pygeoapi_entry`` and
     ``collections/<id>`` give the document as a value. Failures name the dataset.
     """
 

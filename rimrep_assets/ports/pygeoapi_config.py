@@ -49,9 +49,16 @@ class PygeoapiConfig:
         self.refresh()
 
     def _provide_header(self, record: ReleaseRecord) -> None:
+        self._header_for(record.datapackage["rimrep"]["addresses"]["pygeoapi"].partition("/collections/")[0])
+
+    def _header_for(self, address: str) -> None:
         if read_if_there(self.store, HEADER) is None:
-            address = record.datapackage["rimrep"]["addresses"]["pygeoapi"].partition("/collections/")[0]
             self.store.create(HEADER, yaml_bytes(default_header(address)))
+
+    def begin(self, address: str) -> None:
+        """Let there be something to serve before the first publication: a header for ``address``, and no entry."""
+        self._header_for(address)
+        self.refresh()
 
     def refresh(self) -> bool:
         """Bring the served files in step with header and entries; whether anything was written."""

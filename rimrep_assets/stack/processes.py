@@ -139,6 +139,11 @@ class Component:
         if self._process is None or self._process.poll() is not None:
             raise Unavailable(f"{self.name} does not run, though something answers\n{self.log_tail()}")
 
+    @property
+    def runs(self) -> bool:
+        """Whether the process that was started is there."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """End the process and all that it started; nothing when it does not run."""
         if self._leash is not None:

@@ -212,3 +212,88 @@ def test_a_name_that_leads_elsewhere_is_never_fetched(provider, name, tmp_path):
     (file,) = provider.source().look()
     with pytest.raises(DataError, match="not a name of a file below"):
         provider.source().fetch(file.model_copy(update={"name": name}), tmp_path / "to")
+
+
+def rested(provider) -> None:
+    """Of what was written just now no clock tells whether it was written again; so it was written long ago.
+
+    The time at which an inode changed cannot be set, so that a folder's memory is told to believe it.
+    """
+    if isinstance(provider, FolderProvider):
+        provider.mtime -= 100_000
+
+
+@pytest.fixture
+def believed(monkeypatch):
+    """What was read is remembered although it was written just now."""
+    from rimrep_assets.ports.sources import digest_memory
+
+    monkeypatch.setattr(digest_memory, "RACY_NS", -(10**18))
+
+
+def test_a_glance_at_an_unchanged_source_names_nothing(provider, believed):
+    rested(provider)
+    provider.put("a.csv", b"1")
+    provider.put("b.csv", b"2")
+    for suffix in ("shp", "dbf", "shx"):
+        provider.put(f"zones.{suffix}", suffix.encode())
+    known = provider.source().look()
+    assert provider.source().glance(known).names == ()
+    assert provider.source().glance(known).state == provider.source().glance(known).state
+
+
+def test_a_glance_names_what_is_new_re_issued_and_withdrawn_and_its_state_moves(provider, believed):
+    rested(provider)
+    for name in ("kept.csv", "again.csv", "gone.csv"):
+        provider.put(name, b"version 1")
+    known = provider.source().look()
+    before = provider.source().glance(known).state
+    provider.put("again.csv", b"version 22")
+    provider.withdraw("gone.csv")
+    provider.put("fresh.csv", b"version 1")
+    seen = provider.source().glance(known)
+    assert seen.names == ("again.csv", "fresh.csv", "gone.csv")
+    assert seen.state != before
+    assert provider.source().glance(()).names == ("again.csv", "fresh.csv", "kept.csv")
+
+
+def test_a_glance_names_a_shapefile_whose_sidecar_changed(provider, believed):
+    rested(provider)
+    for suffix in ("shp", "dbf", "shx"):
+        provider.put(f"zones.{suffix}", suffix.encode())
+    known = provider.source().look()
+    provider.put("zones.dbf", b"another")
+    assert provider.source().glance(known).names == ("zones.shp",)
+
+
+def test_a_file_of_which_too_little_is_known_is_named(provider):
+    """Written within the last two seconds: another version could have the same size and time."""
+    if isinstance(provider, MemoryProvider):
+        pytest.skip("memory knows every digest")
+    provider.put("a.csv", b"1")
+    known = provider.source().look()
+    assert provider.source().glance(known).names == ("a.csv",)
+
+
+def test_a_glance_at_an_empty_source_says_so(provider):
+    with pytest.raises(DataError, match="is empty"):
+        provider.source().glance()
+
+
+def test_a_glance_over_http_brings_no_data(tmp_path, web):
+    """Files are megabytes, and twenty sources may be due at once."""
+    for autoindex in ("json", "html"):
+        server = web(autoindex)
+        folder = server.served / f"large-{autoindex}"
+        folder.mkdir()
+        provider = WebProvider(folder, f"{server.url}/{folder.name}/", tmp_path / autoindex)
+        rested(provider)
+        provider.put("a.csv", b"x" * 3_000_000)
+        known = provider.source().look()
+        brought = []
+        source = provider.source()
+        source.client.download = lambda *told: brought.append(told)  # type: ignore[method-assign]
+        assert source.glance(known).names == ()
+        provider.put("b.csv", b"y" * 3_000_000)
+        assert source.glance(known).names == ("b.csv",)
+        assert brought == [] and not list((tmp_path / autoindex).rglob("part-*"))
