@@ -27,14 +27,18 @@ class Size:
     rows: int
     datasets: tuple[str, ...]
     """those of the example catalog that are published"""
+    catalog: int
+    """datasets in the generated catalog"""
 
     @property
     def chunks(self) -> dict[str, int]:
         return {"time": self.chunk_days, "lat": self.chunk_lat, "lon": self.chunk_lon}
 
 
-FULL = Size(30, 450, 800, 30, 150, 200, 500_000, ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"))
-SMOKE = Size(4, 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",))
+FULL = Size(
+    30, 450, 800, 30, 150, 200, 500_000, ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"), 1000
+)
+SMOKE = Size(4, 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",), 40)
 
 
 def grid_files(folder: Path) -> list[Path]:

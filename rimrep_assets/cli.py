@@ -254,23 +254,23 @@ def plan(
 ) -> None:
     """Say what would run, and why, without running it."""
     from rimrep_assets.domain.plan import Released, plan
+    from rimrep_assets.ports.due_work import plan_between
 
     settings = settings_from(catalog, store, environment)
     opened = settings.open_catalog()
     wanted_commit = opened.at(opened.resolve(to))
-    names = [d.id for d in chosen(wanted_commit, datasets)]
-    wanted = {n: _wanted(settings, wanted_commit, n, look=from_ is None) for n in names}
-    released: dict[str, Released] = {}
     if from_ is not None:
-        base_commit = opened.at(opened.resolve(from_))
-        known = [n for n in names if n in base_commit.dataset_ids]
-        released = {n: Released(0, _wanted(settings, base_commit, n, look=False).fingerprints, ()) for n in known}
+        names = [d.id for d in chosen(wanted_commit, datasets)] if datasets else list(wanted_commit.dataset_ids)
+        due = plan_between(opened.at(opened.resolve(from_)), wanted_commit, settings, names)
     else:
+        names = [d.id for d in chosen(wanted_commit, datasets)]
+        wanted = {n: _wanted(settings, wanted_commit, n) for n in names}
+        released: dict[str, Released] = {}
         for name in names:
             record = projector_of(settings, wanted_commit, wanted_commit.dataset(name)).log.newest()
             if record is not None:
                 released[name] = Released(record.release, record.fingerprints, record.sources)
-    due = plan(wanted, released)
+        due = plan(wanted, released)
     if as_json:
         print_json([asdict(step) for step in due])
     else:
@@ -280,8 +280,8 @@ def plan(
             print("nothing is due")
 
 
-def _wanted(settings: Settings, commit: CatalogCommit, name: str, look: bool) -> Wanted:
-    """What the commit, and the source when it is looked at, want of a dataset."""
+def _wanted(settings: Settings, commit: CatalogCommit, name: str) -> Wanted:
+    """What the commit and the source want of a dataset."""
     import tempfile
 
     from rimrep_assets.domain.plan import Wanted
@@ -293,7 +293,7 @@ def _wanted(settings: Settings, commit: CatalogCommit, name: str, look: bool) ->
             settings, settings.open_catalog(), commit.commit, name, attempt="plan", scratch=Path(scratch)
         )
         publication = Publication(bench)
-        return Wanted(publication.fingerprints, publication.look().sources if look else None)
+        return Wanted(publication.fingerprints, publication.look().sources)
 
 
 @app.command()

@@ -20,6 +20,11 @@ KEYS = {
     "tables.proof_share",
     "definitions.import_cpu_s",
     "publication.slowest_dataset_s",
+    "graph.load_1000_cpu_s",
+    "graph.load_1000_mb",
+    "plan.merge_1_of_1000_s",
+    "sensor.tick_20_sources_cpu_s",
+    "publication.metadata_only_s",
 }
 
 

@@ -28,8 +28,8 @@ class ReleasedData(dg.ConfigurableIOManager):
 
     ``<dataset>/release``, ``/facts`` and ``/data`` give a lazy ``xarray.Dataset`` (grids) or
     ``pyarrow.dataset.Dataset`` (tables) of the newest release; ``/data`` of a run that staged something and did not
-    release it yet gives that, and a partitioned run its own span of time. ``/datapackage``, ``/stac_item``, ``/pygeoapi_entry`` and
-    ``collections/<id>`` give the document as a value. Failures name the dataset.
+    release it yet gives that, and a partitioned run its own span of time. ``/datapackage``, ``/stac_item``,
+    ``/pygeoapi_entry`` and ``collections/<id>`` give the document as a value. Failures name the dataset.
     """
 
     platform: Platform

@@ -32,6 +32,9 @@ TO_DO = {
 }
 
 
+MOST_TOLD = 5
+
+
 def link(address: str) -> dg.MetadataValue:
     """A link where a browser can follow it, else the address as text."""
     return (
@@ -161,7 +164,8 @@ def check_result(check: Check, place: str | None) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN if check.severity == "warning" else dg.AssetCheckSeverity.ERROR
     told = [withheld(check.findings, place)] if check.findings and place else check.findings
     findings = "\n".join(f"- {finding}" for finding in told) or "nothing to say against it"
-    holds = CHECKS[check.name] if check.passed else f"It does not hold that {CHECKS[check.name]}."
+    some = "; ".join(told[:MOST_TOLD]) + (f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else "")
+    holds = CHECKS[check.name] if check.passed else f"It does not hold that {CHECKS[check.name]}: {some}"
     metadata: dict[str, Any] = {"findings": dg.MetadataValue.md(findings)}
     if not check.passed:
         metadata["what to do"] = TO_DO[check.name]
@@ -174,27 +178,29 @@ def release_metadata(record: ReleaseRecord, publication: Publication, settings: 
     """The picture, what changed since the release before, what it cost, and every address."""
     base = publication.log.read(record.base) if record.base is not None else None
     changes = changes_since(base, record)
-    found: dict[str, Any] = {
+    return {
         "changed": dg.MetadataValue.md("\n".join(f"- {change}" for change in changes)),
-        "bytes": sum(stored.bytes for stored in record.objects),
-        "seconds": record.cost.wall_s,
-        "stored bytes": record.cost.stored_bytes,
+        "quicklook": _quicklook(record, publication, settings),
         "data": link(record.datapackage["rimrep"]["addresses"]["data"]),
         "datapackage": link(_shown(Places(record.dataset).datapackage, record, publication, settings)),
         "pygeoapi page": link(pygeoapi_page(record, settings)),
+        "bytes": sum(stored.bytes for stored in record.objects),
+        "stored bytes": record.cost.stored_bytes,
+        "seconds": record.cost.wall_s,
         "catalog commit": record.catalog_commit,
     }
-    if record.quicklook is not None and record.access == "public":
-        address = _shown(record.quicklook.path, record, publication, settings)
-        shows = address.startswith(("http://", "https://"))
-        found["quicklook"] = (
-            dg.MetadataValue.md(f"![quicklook]({address})") if shows else dg.MetadataValue.text(address)
-        )
-    elif record.quicklook is not None:
-        found["quicklook"] = dg.MetadataValue.text(publication.bench.store.url(record.quicklook.path))
-    else:
-        found["quicklook"] = "none: the data could not be drawn"
-    return found
+
+
+def _quicklook(record: ReleaseRecord, publication: Publication, settings: Settings) -> dg.MetadataValue:
+    """The picture where a browser finds it. Of limited data it is never shown: where it lies is said."""
+    if record.quicklook is None:
+        return dg.MetadataValue.text("none: the data could not be drawn")
+    if record.access != "public":
+        return dg.MetadataValue.text(publication.bench.store.url(record.quicklook.path))
+    address = _shown(record.quicklook.path, record, publication, settings)
+    if address.startswith(("http://", "https://")):
+        return dg.MetadataValue.md(f"![quicklook]({address})")
+    return dg.MetadataValue.text(address)
 
 
 def _shown(path: str, record: ReleaseRecord, publication: Publication, settings: Settings) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 def process_start(pid: int) -> str:
-    """The kernel's start tick of process ``pid``; '' when there is no such process."""
+    """The kernel's start tick of process ``pid``; '' when there is none, or it has ended and nobody asked how."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if fields[0] == "Z" else fields[19]

@@ -140,7 +140,9 @@ def test_a_run_that_was_killed_is_repeated_after_a_while(ticks, world, clock):
 
 
 def test_a_source_that_does_not_answer_is_asked_again_and_others_go_on(ticks, world, clock, monkeypatch):
-    world.describe({**HOURLY, "id": "other-sites", "source": {**HOURLY["source"], "url": "../sources/other"}}, TABLE_SCHEMA)
+    world.describe(
+        {**HOURLY, "id": "other-sites", "source": {**HOURLY["source"], "url": "../sources/other"}}, TABLE_SCHEMA
+    )
     write_table(world.source("other"), "a.csv")
     ticks.tick()
     real = LocalFolder.glance
@@ -202,7 +204,9 @@ def test_however_often_a_schedule_came_while_nobody_looked_it_is_one_turn(ticks,
 def test_who_waits_longest_comes_first_and_nobody_starves(ticks, world, clock, monkeypatch):
     names = [TABLE]
     for name in ("b-sites", "c-sites"):
-        world.describe({**HOURLY, "id": name, "source": {**HOURLY["source"], "url": f"../sources/{name}"}}, TABLE_SCHEMA)
+        world.describe(
+            {**HOURLY, "id": name, "source": {**HOURLY["source"], "url": f"../sources/{name}"}}, TABLE_SCHEMA
+        )
         write_table(world.source(name), "a.csv")
         names.append(name)
     write_table(world.source(TABLE), "b.csv", shift=1)

@@ -42,7 +42,9 @@ def test_day_of_year_and_years_of_two_digits_are_understood(day):
     assert partition.key_of(f"x{day:%y%j}_v2.nc") == day.isoformat()
 
 
-@pytest.mark.parametrize("name", ["sst.nc", "sst_20241301.nc", "sst_2024130.nc", "sst_20240101.nc.tmp", "sst_20230229.nc"])
+@pytest.mark.parametrize(
+    "name", ["sst.nc", "sst_20241301.nc", "sst_2024130.nc", "sst_20240101.nc.tmp", "sst_20230229.nc"]
+)
 def test_a_name_without_a_date_belongs_to_no_partition(name):
     assert by("day", date(2020, 1, 1)).key_of(name) is None
 
@@ -57,7 +59,11 @@ def test_all_files_outside_are_named_with_the_reason():
     partition = Partition(by="month", start="2024-02", end="2024-03", file_time="*_%Y-%m.csv")
     with pytest.raises(DataError) as told:
         partition.keys_of(["a_2024-02.csv", "a_2024-01.csv", "a_2024-04.csv", "readme.txt"])
-    assert [problem.split(" ")[0] for problem in told.value.problems] == ["a_2024-01.csv", "a_2024-04.csv", "readme.txt"]
+    assert [problem.split(" ")[0] for problem in told.value.problems] == [
+        "a_2024-01.csv",
+        "a_2024-04.csv",
+        "readme.txt",
+    ]
     assert "before partition.start 2024-02" in str(told.value) and "after partition.end 2024-03" in str(told.value)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,9 +13,7 @@ COMMIT = "c" * 40
 
 
 def asked(pending: Pending | None, ending: str = "absent", *, due=("data",), state="s1", now=0.0, busy=False) -> Asked:
-    return ask(
-        "reef", pending, due=due, state=state, commit=COMMIT, release=1, ending=ending, is_busy=busy, now=now
-    )  # type: ignore[arg-type]
+    return ask("reef", pending, due=due, state=state, commit=COMMIT, release=1, ending=ending, is_busy=busy, now=now)  # type: ignore[arg-type]
 
 
 def test_a_dataset_with_nothing_due_is_settled_unless_an_older_run_is_under_way():
@@ -57,7 +57,7 @@ def test_failures_that_may_pass_back_off_and_end_in_one_message():
         pending, ending = step.pending, "may pass"
         now += 600
     assert len(keys) == len({k for _, k in keys}) == ATTEMPTS
-    waits = [later - earlier for (earlier, _), (later, _) in zip(keys, keys[1:], strict=False)]
+    waits = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(keys)]
     assert all(wait >= least for wait, least in zip(waits, BACK_OFF_S, strict=True))
     assert len(messages) == ATTEMPTS
     assert f"{ATTEMPTS} runs failed" in messages[-1]

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.ports.catalog import GitCatalog, MemoryCatalog
 from rimrep_assets.ports.due_work import DueWork, changed_datasets, plan_between
-from rimrep_assets_tests.worlds import COLLECTION, TABLE, TABLE_SCHEMA, TABLE_YAML, World, curated, endpoints, write_table
+from rimrep_assets_tests.worlds import (
+    COLLECTION,
+    TABLE,
+    TABLE_SCHEMA,
+    TABLE_YAML,
+    World,
+    curated,
+    endpoints,
+    write_table,
+)
 
 IMPORTING = COLLECTION.replace("local endpoints", "local words = import 'lib/words.libsonnet';\nlocal endpoints")
 
@@ -159,7 +168,9 @@ def test_a_dataset_that_left_the_catalog_is_known_by_its_release(world):
 def test_a_plan_between_two_commits_names_what_the_merge_touched(world):
     before = world.describe({**TABLE_YAML, "id": "other-sites"}, TABLE_SCHEMA)
     world.write(f"datasets/{TABLE}/datapackage.json", curated(TABLE, title="Another"))
-    world.write("datasets/other-sites/dataset.yaml", {**TABLE_YAML, "id": "other-sites", "layout": {"sort_by": ["time"]}})
+    world.write(
+        "datasets/other-sites/dataset.yaml", {**TABLE_YAML, "id": "other-sites", "layout": {"sort_by": ["time"]}}
+    )
     after = world.commit()
     commits = [world.catalog.at(sha) for sha in (before, after)]
     found = plan_between(*commits, world.settings, commits[1].dataset_ids)

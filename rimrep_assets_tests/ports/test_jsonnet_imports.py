@@ -43,7 +43,9 @@ def test_everything_that_the_evaluator_reads_is_in_the_closure(main):
     assert read and set(read) | {"a/main.jsonnet"} == set(found)
 
 
-@pytest.mark.parametrize("computed", ["import ('near.libsonnet')", "import |||\n  near.libsonnet\n|||", "import 'a' + 'b'"])
+@pytest.mark.parametrize(
+    "computed", ["import ('near.libsonnet')", "import |||\n  near.libsonnet\n|||", "import 'a' + 'b'"]
+)
 def test_jsonnet_itself_refuses_imports_that_no_scan_could_find(computed):
     with pytest.raises(DefinitionError):
         evaluate("a/main.jsonnet", {**FILES, "a/main.jsonnet": computed})

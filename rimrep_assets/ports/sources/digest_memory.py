@@ -64,8 +64,13 @@ class DigestMemory:
         """Size, times and inode: what tells that a file may have been written."""
         return _state(path)
 
-    def save(self) -> None:
-        """Keep what this looking found, and nothing of files that are gone."""
+    def save(self, *, forget: bool = True) -> None:
+        """Keep what this looking found, and nothing of files that are gone.
+
+        ``forget=False``: only some files were looked at, and what is remembered of the others stays.
+        """
+        if not forget:
+            self._current = {**self._remembered, **self._current}
         if self.file is None or self._current == self._remembered:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ class LocalFolder:
                 sighting.append(self._sight(one, memory))
             except Unavailable as error:
                 problems += error.problems
-        memory.save()
+        memory.save(forget=pick is None)
         if problems:
             raise Unavailable(problems)
         return sighting
