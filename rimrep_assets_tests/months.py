@@ -57,17 +57,22 @@ def write_days(world: World, month: str, *, shift: float = 0.0, dataset: str = G
     return [write_day(world.source(dataset), day, shift=shift) for day in days]
 
 
-def describe_table(world: World, backfill: str = "single", **more) -> None:
+def describe_table(world: World, backfill: str = "single", dataset: str = TABLE, **more) -> None:
     for month in MONTHS:
-        write_month(world, month)
-    world.describe(table_yaml(backfill, **more), TABLE_SCHEMA)
+        write_month(world, month, dataset=dataset)
+    world.describe(named(table_yaml(backfill, **more), dataset), TABLE_SCHEMA)
 
 
-def describe_grid(world: World, backfill: str = "single", **more) -> None:
+def named(description: dict, dataset: str) -> dict:
+    """The same dataset under another id, with a source folder of its own."""
+    return {**description, "id": dataset, "source": {**description["source"], "url": f"../sources/{dataset}"}}
+
+
+def describe_grid(world: World, backfill: str = "single", dataset: str = GRID, **more) -> None:
     """With the schema that the data has; the source holds all twelve months."""
     for month in MONTHS:
-        write_days(world, month)
-    aside = World(world.root / "aside")
+        write_days(world, month, dataset=dataset)
+    aside = World(world.root / f"aside-{dataset}")
     for month in MONTHS:
         write_days(aside, month)
     aside.describe({k: v for k, v in grid_yaml(**more).items() if k != "partition"}, None)
@@ -75,38 +80,38 @@ def describe_grid(world: World, backfill: str = "single", **more) -> None:
     import json
 
     schema = json.loads((aside.catalog_folder / f"datasets/{GRID}/gridschema.json").read_text())
-    world.describe(grid_yaml(backfill, **more), schema)
+    world.describe(named(grid_yaml(backfill, **more), dataset), schema)
 
 
-def rows_in_source(world: World) -> list[tuple]:
+def rows_in_source(world: World, dataset: str = TABLE) -> list[tuple]:
     """All rows of the CSV files as pandas reads them, times in UTC, sorted."""
-    frames = [pd.read_csv(path) for path in sorted(world.source(TABLE).glob("*.csv"))]
+    frames = [pd.read_csv(path) for path in sorted(world.source(dataset).glob("*.csv"))]
     frame = pd.concat(frames)
     times = pd.to_datetime(frame["time"]).dt.tz_localize("Australia/Brisbane").dt.tz_convert("UTC")
     return sorted(zip(frame["site"], frame["long"], frame["lat"], times, frame["temperature"], strict=True))
 
 
-def rows_published(world: World) -> list[tuple]:
+def rows_published(world: World, dataset: str = TABLE) -> list[tuple]:
     """All rows of the stable table as pandas reads them."""
-    frame = pd.read_parquet(Path(world.store_url) / "public" / TABLE / "data.parquet")
+    frame = pd.read_parquet(Path(world.store_url) / "public" / dataset / "data.parquet")
     times = (
         frame["time"].dt.tz_convert("UTC") if frame["time"].dt.tz is not None else frame["time"].dt.tz_localize("UTC")
     )
     return sorted(zip(frame["site"], frame["lon"], frame["lat"], times, frame["temperature"], strict=True))
 
 
-def steps_in_source(world: World) -> dict[str, np.ndarray]:
+def steps_in_source(world: World, dataset: str = GRID) -> dict[str, np.ndarray]:
     """Day -> values of the NetCDF files as xarray decodes them."""
     found = {}
-    for path in sorted(world.source(GRID).glob("*.nc")):
+    for path in sorted(world.source(dataset).glob("*.nc")):
         with xr.open_dataset(path) as day:
             found[str(day["time"].values[0])[:10]] = day["heat"].values[0]
     return found
 
 
-def steps_published(world: World) -> dict[str, np.ndarray]:
+def steps_published(world: World, dataset: str = GRID) -> dict[str, np.ndarray]:
     """Day -> values of the stable store as xarray decodes them; the axis must ascend."""
-    with xr.open_zarr(Path(world.store_url) / "public" / GRID / "data.zarr") as grid:
+    with xr.open_zarr(Path(world.store_url) / "public" / dataset / "data.zarr") as grid:
         assert (np.diff(grid["time"].values) > np.timedelta64(0)).all()
         return {str(t)[:10]: values for t, values in zip(grid["time"].values, grid["heat"].values, strict=True)}
 

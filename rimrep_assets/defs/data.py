@@ -12,6 +12,7 @@ from rimrep_assets.defs.names import About, key, spec, word
 from rimrep_assets.defs.partitions import backfill_policy_of, partitions_of
 from rimrep_assets.defs.resources import Platform, open_publication
 from rimrep_assets.defs.staging import StageReport, stage
+from rimrep_assets.defs.worker_launch import run_in_worker
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.facts import extents_come_from_data
 
@@ -47,11 +48,12 @@ def data_asset(dataset: Dataset, *, pooled: bool, about: About | None = None) ->
     )
     def data(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
         wanted = asked_for(context, dataset)
-        with (
-            failures_for_dagster(context, dataset.id),
-            open_publication(context, platform, dataset.id) as publication,
-        ):
-            report = stage(publication, wanted)
+        with failures_for_dagster(context, dataset.id):
+            if dataset.resources:
+                report = run_in_worker(context, platform, dataset, wanted)
+            else:
+                with open_publication(context, platform, dataset.id) as publication:
+                    report = stage(publication, wanted)
         version = dg.DataVersion(report.ledger_digest)
         context.log_event(
             dg.AssetObservation(

@@ -17,6 +17,7 @@ from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
+from rimrep_assets.domain.worker_resources import Resources
 
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -179,6 +180,8 @@ class Dataset(StrictModel):
     convert: Convert
     layout: Layout = Layout()
     partition: Partition | None = None
+    resources: Resources | None = None
+    """with them the data step gets a worker of its own"""
     update: Update = Update()
 
     @field_validator("id", "collection")
