@@ -30,7 +30,7 @@ WRONG_INPUT, UNAVAILABLE, REFUSED = 2, 3, 4
 
 def exit_code(kind: str) -> int:
     """The exit code of an error's class by name."""
-    codes = {Unavailable.__name__: UNAVAILABLE, GateRefusal.__name__: REFUSED, "Exception": 1}
+    codes = {Unavailable.__name__: UNAVAILABLE, GateRefusal.__name__: REFUSED, "Exception": 1, "Interrupted": 130}
     return codes.get(kind, WRONG_INPUT)
 
 

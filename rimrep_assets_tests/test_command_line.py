@@ -278,14 +278,12 @@ def test_a_dataset_without_releases_says_so(world, rimrep):
 
 
 def test_a_source_whose_server_is_down_is_exit_code_3_and_changes_nothing(world, rimrep, monkeypatch):
-    import dagster
-
+    from rimrep_assets.defs import failures
     from rimrep_assets.ports.sources.http_client import HttpClient
     from rimrep_assets.stack.processes import free_port
 
     monkeypatch.setattr(HttpClient, "wait", lambda *_: None)
-    real = dagster.RetryPolicy
-    monkeypatch.setattr(dagster, "RetryPolicy", lambda max_retries, **_: real(max_retries=max_retries))
+    monkeypatch.setattr(failures, "FIRST_WAIT_S", 0)
     before = world.files()
     url = f"http://127.0.0.1:{free_port()}/"
     world.describe({**TABLE_YAML, "source": {"kind": "http", "url": url, "include": "*.csv"}}, TABLE_SCHEMA)

@@ -44,7 +44,6 @@ def data_asset(dataset: Dataset, *, pooled: bool, about: About | None = None) ->
         partitions_def=partitions_of(dataset),
         backfill_policy=backfill_policy_of(dataset),
         pool=f"data-{dataset.id}" if takes_turns else None,
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def data(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
         wanted = asked_for(context, dataset)

@@ -39,7 +39,6 @@ def datapackage_assets(dataset: Dataset, *, about: About | None = None) -> dg.As
             for name, meaning in CHECKS.items()
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def prepare(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
         with (

@@ -15,6 +15,8 @@ from rimrep_assets.domain.errors import RimrepError, Unavailable
 
 NO_RUN_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
 KIND = "error_kind"
+TRIES_AGAIN, FIRST_WAIT_S = 2, 5
+"""so often is a step tried again when someone else's server did not answer; each wait is twice the one before"""
 
 
 def as_failure(error: RimrepError) -> dg.Failure:
@@ -37,4 +39,7 @@ def failures_for_dagster(context: dg.AssetExecutionContext, dataset: str | None 
         if not isinstance(error, Unavailable):
             # `allow_retries` stops the op's retries only; the run would be launched again without this tag.
             context.instance.add_run_tags(context.run_id, NO_RUN_RETRY)
-        raise as_failure(error) from error
+            raise as_failure(error) from error
+        # No RetryPolicy: with one, Dagster would also begin again what somebody interrupts.
+        wait = FIRST_WAIT_S * 2**context.retry_number
+        raise dg.RetryRequested(max_retries=TRIES_AGAIN, seconds_to_wait=wait) from as_failure(error)

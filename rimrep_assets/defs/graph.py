@@ -7,6 +7,7 @@ or which catalog is read (``definitions``).
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -55,6 +56,8 @@ def graph_of(
 
     A dataset whose ``dataset.yaml`` is broken stands in it as one asset that says why.
     """
+    # Backfill policies are what partitions need; that Dagster may change them is known, and its version is pinned.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     by_collection: dict[str, list[Dataset]] = defaultdict(list)
     for dataset_id, dataset in _found_in(catalog).items():

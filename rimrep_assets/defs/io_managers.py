@@ -36,7 +36,8 @@ class ReleasedData(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         try:
-            path = context.asset_key.path
+            asset = context.asset_key if context.has_asset_key else context.upstream_output.asset_key  # type: ignore[union-attr]
+            path = asset.path
             if path[0] == "collections" and len(path) == 2:
                 return self._collection(path[1])
             commit = self._commit(context)

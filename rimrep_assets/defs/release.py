@@ -44,7 +44,6 @@ def release_assets(dataset: Dataset, *, about: About | None = None) -> dg.Assets
         ],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def release(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
         selected = [step for step in STEPS if key(dataset.id, step) in context.selected_asset_keys]

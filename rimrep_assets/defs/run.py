@@ -21,13 +21,17 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.ports.process_identity import process_start
 
 HOST, PID, STARTED = "rimrep/host", "rimrep/pid", "rimrep/process_start"
+INTERRUPTED = "Interrupted"
+INTERRUPTS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 DATASET_TAG = "rimrep/dataset"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a dataset's part of a run ended; ``kind`` is the error's class, 'GateRefusal' for a failed check."""
+    """How a dataset's part of a run ended; ``kind`` is the error's class, 'GateRefusal' for a failed check,
+    'Interrupted' when somebody ended the run before it was through with the dataset.
+    """
 
     dataset: str
     kind: str | None = None
@@ -99,6 +103,11 @@ def _ending(dataset: Dataset, result: dg.ExecuteInProcessResult) -> Ending:
     ]
     if refusals:
         return Ending(dataset.id, "GateRefusal", "\n".join(refusals))
+    if _was_interrupted(result) and not any(
+        e.is_step_success and e.step_key == f"{mine}release" for e in result.all_events
+    ):
+        message = f"{dataset.id}: the run was interrupted. Nothing is torn, and what is staged is kept: run it again."
+        return Ending(dataset.id, INTERRUPTED, message)
     for event in result.all_events:
         if event.is_step_failure and event.step_key in ops:
             failure = event.step_failure_data
@@ -108,6 +117,11 @@ def _ending(dataset: Dataset, result: dg.ExecuteInProcessResult) -> Ending:
             cause = failure.error.cause or failure.error if failure.error else None
             return Ending(dataset.id, "Exception", cause.to_string() if cause else "no message")
     return Ending(dataset.id)
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(error is not None and error.cls_name in INTERRUPTS for error in failures)
 
 
 def report_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -22,8 +22,8 @@ def run_request(
 ) -> dg.RunRequest:
     """The run that does ``steps`` of ``dataset`` at ``commit``; without data among them nothing is read or staged.
 
-    ``files``: names of source files; only partitions that they belong to are run, as one range. None: all partitions, of
-    which the run itself says which had files, so that a dataset with thousands is not thousands of events.
+    ``files``: names of source files; only partitions that they belong to are run, as one range. None: all partitions;
+    the run itself says which had files, so that a dataset with thousands is not thousands of events.
     """
     keys = selection_for([dataset])
     tags = {COMMIT_TAG: commit, DATASET_TAG: dataset.id}

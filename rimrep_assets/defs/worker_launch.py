@@ -20,7 +20,6 @@ from typing import Any, TextIO
 
 import dagster as dg
 
-from rimrep_assets.defs.failures import as_failure
 from rimrep_assets.defs.resources import Platform, attempt_of, catalog_commit
 from rimrep_assets.defs.staging import StageReport
 from rimrep_assets.defs.worker import ERROR, MODULE, REPORT, Work, error_from_json
@@ -45,7 +44,7 @@ def run_in_worker(
     """Stage ``partitions`` of ``dataset`` (None: everything) in a process with the dataset's ``resources``.
 
     Raises: what the worker raised, as the same kind; DefinitionError when it needed more memory than it may;
-    Unavailable when somebody ended it; WorkerFault when it broke off; Failure when the run is interrupted.
+    Unavailable when somebody ended it; WorkerFault when it broke off.
     """
     resources = dataset.resources
     assert resources is not None
@@ -71,19 +70,9 @@ def run_in_worker(
                     each_tick=messages.read,
                 )
             told: dict[str, Any] = {k: v for message in session.get_custom_messages() for k, v in message.items()}
-    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interrupt:
-        raise _interrupted(dataset.id) from interrupt
     finally:
         settings.shrink_cache()
     return _outcome(dataset.id, resources, ended, told)
-
-
-def _interrupted(dataset: str) -> dg.Failure:
-    """Why the step ends. As an interrupt it would be tried again by the op's retry policy, in a run that shall end."""
-    told = Unavailable("the run was interrupted, and its worker ended with it", dataset=dataset, advice="run it again.")
-    failure = as_failure(told)
-    failure.allow_retries = False
-    return failure
 
 
 def _outcome(dataset: str, resources: Resources, ended: Ended, told: dict[str, Any]) -> StageReport:

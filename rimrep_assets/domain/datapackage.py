@@ -16,6 +16,7 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.extents import bbox_problems, span_problems
 from rimrep_assets.domain.facts import Facts, extents_come_from_data
+from rimrep_assets.domain.proposal_marks import still_guesses, without_marks
 from rimrep_assets.domain.release import json_bytes
 from rimrep_assets.domain.strict_model import StrictModel
 
@@ -128,12 +129,14 @@ def validate(package: Mapping[str, Any], profile: Mapping[str, Any], *, dataset:
     """Everything that is wrong with a curated or complete datapackage, in words; empty when nothing is.
 
     ``profile``: a JSON schema. Besides: the name is the ``dataset``'s id, west and east, south and north and start
-    and end are in order, degrees are degrees. A west above the east means that 180° is crossed.
+    and end are in order, degrees are degrees. A west above the east means that 180° is crossed. What `rimrep init`
+    guessed must be confirmed.
     """
     from jsonschema import Draft202012Validator
 
-    problems = []
-    for error in Draft202012Validator(profile).iter_errors(package):
+    # What was measured holds the data's own words, which nobody guessed.
+    problems = still_guesses({key: value for key, value in package.items() if key != OWN})
+    for error in Draft202012Validator(profile).iter_errors(without_marks(package) if problems else package):
         place = ".".join(str(part) for part in error.absolute_path)
         problems.append(f"{place or 'datapackage.json'}: {_in_words(error)}")
     id_ = dataset or (package.get(OWN) or {}).get("dataset")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from rimrep_assets.domain.access_rules import access_problems
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
@@ -48,6 +49,8 @@ class Source(StrictModel):
     include: tuple[str, ...] = ("*",)
     """globs on the path below ``url``; a plain string stands for one glob"""
     exclude: tuple[str, ...] = ()
+    upload: bool = False
+    """people put files there by hand; only data that rarely changes may come so (``access_rules``)"""
 
     @field_validator("include", "exclude", mode="before")
     @classmethod
@@ -224,6 +227,7 @@ class Dataset(StrictModel):
                 problems.append("layout.cadence needs coordinates.t")
             if self.layout.sort_by:
                 problems.append("layout.sort_by belongs to tables (format: parquet)")
+        problems += access_problems(self)
         if problems:
             raise ValueError("; ".join(problems))
         return self
