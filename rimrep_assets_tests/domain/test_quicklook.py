@@ -50,9 +50,9 @@ def test_a_map_shows_the_newest_step_north_up():
     values = np.zeros((2, 40, 50))
     values[-1, :20] = 1.0
     drawn = pixels(draw_grid(grid(values), GRID, "t"))
-    assert drawn.shape[:2] == (450, 774)
-    inside = drawn[:, 250:450, :3].mean(axis=1)
-    north, south = inside[120], inside[350]
+    assert drawn.shape[:2] == (396, 666)
+    inside = drawn[:, 220:400, :3].mean(axis=1)
+    north, south = inside[110], inside[300]
     # The default colours run from dark violet to yellow.
     assert north[0] > 0.8 and south[0] < 0.4
     assert not np.array_equal(pixels(draw_grid(grid(values[:1]), GRID, "t")), drawn)
@@ -132,7 +132,7 @@ def test_a_series_shows_the_measurements_and_not_the_coordinates(tmp_path):
     def height_of_line(image: np.ndarray, left: bool) -> float:
         """Row of the blue line, from above, in the left or right third."""
         blue = (image[..., 2] > 0.55) & (image[..., 0] < 0.35)
-        part = blue[:, 100:250] if left else blue[:, 520:720]
+        part = blue[:, 90:220] if left else blue[:, 440:620]
         return float(np.nonzero(part)[0].mean())
 
     assert height_of_line(rising, left=True) > height_of_line(rising, left=False)
@@ -145,7 +145,7 @@ def test_places_without_times_are_a_map(tmp_path):
     frame = pd.DataFrame({"name": ["a", "b"], "geometry": shapely.to_wkb(shapely.points([[147, -18], [148, -19]]))})
     frame.to_parquet(tmp_path / "a.parquet")
     drawn = draw_table(tmp_path / "a.parquet", facts_of(frame, {"name": "string", "geometry": "geometry"}), TABLE, "t")
-    assert pixels(drawn).shape[:2] == (450, 774)
+    assert pixels(drawn).shape[:2] == (396, 666)
 
 
 @pytest.mark.parametrize("kind", ["polygon", "line", "collection", "empty"])
