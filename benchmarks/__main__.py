@@ -1,7 +1,7 @@
 """``python -m benchmarks [--json PATH] [--smoke]``: us beside what people use today, in one run on one machine.
 
 Here belongs what is compared, the ratios and the printed table. Not here: the sides (``grids``, ``tables``,
-``publication``, ``graph``) or how one is measured (``measuring``).
+``publication``, ``graph``, ``platform``) or how one is measured (``measuring``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ CALLS = (
     "graph:tick",
     "graph:metadata_only",
 )
+ONCE = ("platform:commit_to_run",)
+"""takes minutes and its own median: not in rounds, and not in a smoke run"""
 BUDGETS = {
     "grids.vs_xarray_packed": ("times faster than xarray + dask, packing kept", ">= 3.5"),
     "grids.vs_xarray_default": ("times faster than xarray + dask, default", ">= 5"),
@@ -42,16 +44,18 @@ BUDGETS = {
     "graph.load_1000_mb": ("peak memory of that, MB", "<= 250"),
     "plan.merge_1_of_1000_s": ("seconds of planning a merge that touches 1 of 1000 datasets", "<= 0.5"),
     "sensor.tick_20_sources_cpu_s": ("CPU seconds of a tick in which 20 sources are due", "<= 1"),
+    "plan.commit_to_run_s": ("seconds from a commit to the start of its run, sensors and reload within", "<= 45"),
     "publication.metadata_only_s": ("seconds of a run for a new title, slowest dataset, no data touched", "<= 5"),
 }
 """key -> what it is, and the budget that the platform set itself"""
 
 
 def figures(found: dict[str, Measure]) -> dict[str, float]:
-    """The keys of ``BUDGETS``, from medians."""
+    """The keys of ``BUDGETS``, from medians; those that a smoke run leaves out are absent."""
     grid, table = found["grids:ours"], found["tables:ours"]
     packed = found["grids:xarray_packed"]
-    return {
+    once = {"plan.commit_to_run_s": found[ONCE[0]].seconds} if ONCE[0] in found else {}
+    return once | {
         "grids.vs_xarray_packed": packed.seconds / grid.seconds,
         "grids.vs_xarray_default": found["grids:xarray_default"].seconds / grid.seconds,
         "grids.memory_vs_xarray": grid.peak_mb / packed.peak_mb,
@@ -100,6 +104,8 @@ def main() -> None:
         inputs, scratch = Path(folder) / "inputs", Path(folder) / "out"
         in_child("inputs:generate", inputs, scratch / "none", told.smoke)
         found = in_turns(CALLS, inputs, scratch, 1 if told.smoke else 3, told.smoke)
+        if not told.smoke:
+            found |= in_turns(ONCE, inputs, scratch, 1, told.smoke)
         for module, theirs in (("grids", "xarray_packed"), ("tables", "geopandas")):
             in_child(f"{module}:same", scratch / f"{module}-ours-0", scratch / f"{module}-{theirs}-0", told.smoke)
     keys = figures(found)

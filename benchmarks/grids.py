@@ -63,7 +63,7 @@ def ours(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     with clock:
         headers = [read_header(p, p.name, digests[p.name], dataset) for p in grid_files(inputs)]
         state = unite(headers, dataset)
-        session = repository.stage_from(None)
+        session = repository.stage_from(None, None)
         blocks = changed_blocks(None, state, state.chunk)
         write_grid(zarr.open_group(session.store, mode="a"), None, state, blocks, dataset, _opener(inputs))
         snapshot = repository.commit(session, "benchmark", {})

@@ -42,6 +42,8 @@ class CatalogCursor(StrictModel):
     """digest of catalog, store and environment: another one makes the cursor foreign"""
     commit: str
     pending: dict[str, Pending] = {}
+    notes: dict[str, str] = {}
+    """what every tick tells besides: datasets that are broken, or gone since the last commit"""
 
 
 def read_cursor(text: str | None, scope: str) -> CatalogCursor | None:
@@ -102,17 +104,20 @@ def _tick(context: dg.SensorEvaluationContext, settings: Settings, catalog: Cata
     scope = state_of(catalog.location, settings.environment, settings.store or "")
     cursor = read_cursor(context.cursor, scope)
     if cursor is not None and cursor.commit == head and not cursor.pending:
-        return _skip(context, [f"nothing is due at {head[:7]}"])
-    tick = _Tick(context, DueWork(settings, catalog.at(head)), dict(cursor.pending) if cursor else {})
+        return _skip(context, [f"nothing is due at {head[:7]}", *cursor.notes.values()])
+    remembered = cursor or CatalogCursor(scope=scope, commit=head)
+    tick = _Tick(context, DueWork(settings, catalog.at(head)), dict(remembered.pending), dict(remembered.notes))
     tick.notice(catalog, cursor)
     tick.work()
     for message in tick.messages:
         context.log.info(message)
-    moved = CatalogCursor(scope=scope, commit=head, pending=tick.pending).model_dump_json(exclude_defaults=True)
+    cursor = CatalogCursor(scope=scope, commit=head, pending=tick.pending, notes=tick.notes)
+    moved = cursor.model_dump_json(exclude_defaults=True)
     if tick.requests:
         return dg.SensorResult(run_requests=tick.requests, cursor=moved)
     waiting = f"nothing to start at {head[:7]}; {len(tick.pending)} datasets are not settled"
-    return dg.SensorResult(skip_reason=dg.SkipReason("\n".join(tick.messages) or waiting), cursor=moved)
+    told = [*(tick.messages or [waiting]), *(note for note in tick.notes.values() if note not in tick.messages)]
+    return dg.SensorResult(skip_reason=dg.SkipReason("\n".join(told)), cursor=moved)
 
 
 @dataclass
@@ -122,6 +127,7 @@ class _Tick:
     context: dg.SensorEvaluationContext
     due_work: DueWork
     pending: dict[str, Pending]
+    notes: dict[str, str]
     messages: list[str] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
 
@@ -140,9 +146,10 @@ class _Tick:
             self.pending[name] = self.pending.get(name, Pending()).model_copy(update={"stale": True})
         for name in self.pending.keys() - set(at.dataset_ids):
             del self.pending[name]
-        self.messages += [
-            f"{name} is no longer in the catalog; its release {number} stays published" for name, number in gone.items()
-        ]
+        self.notes = {name: note for name, note in self.notes.items() if name in at.dataset_ids}
+        for name, number in gone.items():
+            self.notes[name] = f"{name} is no longer in the catalog; its release {number} stays published"
+            self.messages.append(self.notes[name])
 
     def work(self) -> None:
         """Compare what could have changed, a batch after the other, as long as the tick may take."""
@@ -159,10 +166,12 @@ class _Tick:
     def _compare(self, names: list[str], endings: dict[str, Ending], busy: Iterable[str], now: float) -> None:
         compared, broken = self.due_work.compare(names)
         for name, error in broken.items():
-            # Told once: what mends it changes its folder, and then it is compared again.
+            # What mends it changes its folder, and then it is compared again.
             del self.pending[name]
-            self.messages.append(f"{error}\nIts published release stays as it is; the other datasets go on.")
+            self.notes[name] = f"{error}\nIts published release stays as it is; the other datasets go on."
+            self.messages.append(self.notes[name])
         for name, found in compared.items():
+            self.notes.pop(name, None)
             asked = ask(
                 name,
                 self.pending[name],
