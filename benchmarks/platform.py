@@ -35,10 +35,11 @@ def commit_to_run(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     In it: the sensor notices, the code location is loaded anew, the next tick asks for the run, the daemon takes it out
     of the queue and its process imports what it needs.
     """
-    from rimrep_assets.ports.workbench import Settings
-    from rimrep_assets.stack.local_platform import LocalPlatform
     from rimrep_examples.catalog_repository import make_catalog
     from rimrep_examples.sources import write_sources
+
+    from rimrep_assets.ports.workbench import Settings
+    from rimrep_assets.stack.local_platform import LocalPlatform
 
     catalog, work, name = out / "catalog.git", out / "work", size.datasets[0]
     write_sources(out / "sources")
@@ -58,7 +59,7 @@ def commit_to_run(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
 
 
 def _is_settled(dagster: DagsterServer, head: str) -> bool:
-    """Whether the newest tick had nothing left to do; before it, a commit would be measured with the work of another."""
+    """Whether the newest tick had nothing left to do; before that, a commit waits for the work of another."""
     ticks = dagster.graphql(SENSOR)["sensorOrError"]["sensorState"]["ticks"]
     return bool(ticks) and f"nothing is due at {head}" in str(ticks[0]["skipReason"])
 

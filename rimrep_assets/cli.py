@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from rimrep_assets.cli_init import init
 from rimrep_assets.cli_platform import down, up
 from rimrep_assets.console import (
     REFUSED,
@@ -72,6 +73,7 @@ MaybeDatasets = Annotated[
 
 app.command()(up)
 app.command()(down)
+app.command()(init)
 
 
 def main() -> None:

@@ -24,7 +24,9 @@ def access_problems(dataset: Dataset) -> list[str]:
     """Everything in which the way data comes does not fit how often it comes, in words; empty when it fits."""
     source, expected, problems = dataset.source, dataset.update.expected, []
     if source.upload and source.kind != "local":
-        problems.append(f"source.upload belongs to kind: local, a folder into which people put files; not {source.kind}")
+        problems.append(
+            f"source.upload belongs to kind: local, a folder into which people put files; not {source.kind}"
+        )
     if source.upload and expected not in BY_HAND:
         problems.append(
             f"data that is expected {expected} cannot be uploaded by hand (source.upload): it needs a place that "

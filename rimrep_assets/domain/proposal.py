@@ -108,5 +108,11 @@ def in_one_line(text: str, most: int = LONGEST_REASON) -> str:
 
 def _flow(value: Any) -> str:
     """YAML in one line."""
-    dumped = yaml.safe_dump([value], default_flow_style=True, width=1_000_000, allow_unicode=True, sort_keys=False)
-    return dumped.strip()[1:-1]
+    for readable in (True, False):
+        dumped = yaml.safe_dump(
+            [value], default_flow_style=True, width=1_000_000, allow_unicode=readable, sort_keys=False
+        ).strip()
+        # Some letters break lines in YAML: those are written as escapes.
+        if len(dumped.splitlines()) == 1 and yaml.safe_load(dumped) == [value]:
+            break
+    return dumped[1:-1]

@@ -30,8 +30,9 @@ WHOLE_BYTES = 64_000_000
 MOST_ROWS = 200
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MISSING = frozenset(
-    "na n/a nan null none nil no\xa0data nodata no_data missing unknown #n/a #na #value! - -- . ? x".split()
-) | {"no data", "not available", "not recorded"}
+    "na;n/a;nan;null;none;nil;no data;nodata;no_data;missing;unknown;not available;not recorded;"
+    "#n/a;#na;#value!;-;--;.;?".split(";")  # noqa: SIM905 (as a list it were twenty lines)
+)
 """words, in lower case, that people write where a number is missing"""
 TIME_FORMS = (
     "%d/%m/%Y %H:%M:%S",
@@ -63,10 +64,15 @@ class CsvForm:
     why: dict[str, str] = field(default_factory=dict)
 
     @property
+    def reading(self) -> ReadCsv:
+        """With it the file can be read as text."""
+        return ReadCsv(encoding=self.encoding, delimiter=self.delimiter)
+
+    @property
     def options(self) -> dict[str, str]:
         """The options that are not the default."""
         told = {"encoding": self.encoding, "delimiter": self.delimiter}
-        return {k: v for k, v in told.items() if v != getattr(ReadCsv(), k)}
+        return {name: value for name, value in told.items() if value != getattr(ReadCsv(), name)}
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,9 @@ def form_of(path: Path, name: str) -> CsvForm:
     text = codecs.getincrementaldecoder(encoding)("strict").decode(head).removeprefix("\ufeff")
     begin = text.lstrip()[:1]
     if begin in ("<", "{") or text.lstrip()[:2] == "[{":
-        raise DataError(f"{name}: is no delimited text; it begins like {'a web page or XML' if begin == '<' else 'JSON'}")
+        raise DataError(
+            f"{name}: is no delimited text; it begins like {'a web page or XML' if begin == '<' else 'JSON'}"
+        )
     if begin == "#":
         raise DataError(
             f"{name}: begins with lines of comment (#)", advice="take them out: the first line names the columns."

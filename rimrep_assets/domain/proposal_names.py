@@ -17,6 +17,9 @@ from itertools import pairwise
 from rimrep_assets.domain.partition import WIDTHS, Partition
 
 LONGEST_ID = 60
+TAKEN = frozenset({"catalog", "collection", "collections", "commits", "items", "pygeoapi", "stac", "staging"})
+"""names of the platform's own folders and documents, beside which a dataset's would be mistaken"""
+_EARLIEST = {"day": "1900-01-01", "month": "1900-01", "year": "1900"}
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d"
 _DATES: tuple[tuple[str, str], ...] = (
@@ -126,7 +129,7 @@ def _family(names: Sequence[str], pattern: str | None, masked: str) -> Family:
 
 
 def rhythm_of(family: Family) -> str | None:
-    """How often files come, a word of ``update.expected``, from the dates in their names; None where these say nothing."""
+    """How often files come, a word of ``update.expected``, from the dates in names; None where they say nothing."""
     days = sorted(_days(family))
     if len(days) < 2 or family.pattern is None:
         return None
@@ -142,8 +145,8 @@ def partition_of(family: Family) -> dict[str, str] | None:
     if rhythm is None or family.pattern is None:
         return None
     by = {"hourly": "day", "yearly": "year"}.get(rhythm, "month")
-    count = Partition.model_construct(by=by)  # type: ignore[arg-type]
-    return {"by": by, "start": count.key(min(days)), "file_time": family.pattern}
+    first = min(days).isoformat()[: len(_EARLIEST[by])]
+    return {"by": by, "start": first, "file_time": family.pattern}
 
 
 def _days(family: Family) -> list[date]:
@@ -152,15 +155,17 @@ def _days(family: Family) -> list[date]:
     by = "day" if "%d" in pattern or "%j" in pattern else "month" if "%m" in pattern else "year"
     if "%Y" not in pattern:
         return []
-    partition = Partition(by=by, start={"day": "1900-01-01", "month": "1900-01", "year": "1900"}[by], file_time=pattern)  # type: ignore[arg-type]
+    partition = Partition.model_validate({"by": by, "start": _EARLIEST[by], "file_time": pattern})
     keys = [partition.key_of(name) for name in family.names]
     return [partition.first_day(key) for key in keys if key is not None] if None not in keys else []
 
 
 def words_of(family: Family) -> list[str]:
     """The words of the files' name without its date, numbers and suffix apart."""
-    last = (family.pattern or family.names[0]).rpartition("/")[2]
-    # Many families are named for what differs: then the first name alone would mislead.
+    pattern = family.pattern or ""
+    # A year in the name of a single file is part of what it is called; in a series, and as a whole date, it is not.
+    dated = pattern if len(family.names) > 1 or "%d" in pattern or "%j" in pattern else ""
+    last = (dated or family.names[0].replace("%", "%%")).rpartition("/")[2]
     stem = re.sub(r"(%[A-Za-z][T_.-]?)+Z?|\*", " ", last.rpartition(".")[0] or last).replace("%%", "%")
     if family.pattern is None and len(family.names) > 1:
         stem = re.sub(r"\d+", " ", stem)
@@ -171,7 +176,8 @@ def id_from(words: Sequence[str]) -> str:
     """An id like ``noaa-crw-dhw`` from words; ``dataset`` where nothing of them can stand in an id."""
     plain = unicodedata.normalize("NFKD", "-".join(words)).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    return slug[:LONGEST_ID].rstrip("-") or "dataset"
+    slug = slug[:LONGEST_ID].rstrip("-") or "dataset"
+    return f"{slug}-data" if slug in TAKEN else slug
 
 
 def title_from(words: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rimrep_assets.domain.dataset import Dataset, ReadCsv
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.proposal import Draft
 from rimrep_assets.domain.proposal_csv import (
@@ -23,6 +23,7 @@ from rimrep_assets.domain.proposal_csv import (
     look_at_columns,
     missing_words,
 )
+from rimrep_assets.domain.table_csv import header_of
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import fold_table
 from rimrep_assets.domain.table_schema import schema_of
@@ -32,7 +33,9 @@ from rimrep_assets.domain.tabular import stage_table
 
 LOOKED_AT = 10
 """so many files are looked at for how cells are written"""
-_X = re.compile(r"(decimal[ _]?)?(x_?)?(lon|long|lng|longitude)([ _.(\[-].*|bin|dd|deg|degrees|e|wgs84)?", re.IGNORECASE)
+_X = re.compile(
+    r"(decimal[ _]?)?(x_?)?(lon|long|lng|longitude)([ _.(\[-].*|bin|dd|deg|degrees|e|wgs84)?", re.IGNORECASE
+)
 _Y = re.compile(r"(decimal[ _]?)?(y_?)?(lat|latitude)([ _.(\[-].*|bin|dd|deg|degrees|s|wgs84)?", re.IGNORECASE)
 _Z = re.compile(r"(depth|altitude|elevation|height)([ _.(\[-]?m(etres|eters)?[)\]]?)?", re.IGNORECASE)
 _T_FIRST = re.compile(r"time|date[ _/]?time|timestamp|datetime_?utc|time_?utc|date", re.IGNORECASE)
@@ -47,9 +50,8 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     """
     name, path = next(iter(files.items()))
     form = form_of(path, name)
-    options = ReadCsv(**form.options)
     looked = dict(list(files.items())[:LOOKED_AT])
-    blocks = [first_rows(path, name, options, _own_header(path, name, form)) for name, path in looked.items()]
+    blocks = [first_rows(path, name, form.reading, _own_header(path, name, form)) for name, path in looked.items()]
     looks = look_at_columns([block for block in blocks if block is not None], form.header)
     names, dropped = _steps(draft, form.header, blocks[0])
     kept = [look for look in looks if look.name not in dropped]
@@ -96,7 +98,8 @@ def propose_table_schema(
     """
     dataset = draft.dataset()
     schema = {"fields": [dict(field) for field in declared]} if declared else None
-    parts, problems = {}, []
+    parts: dict[str, Path] = {}
+    problems: list[str] = []
     scratch.mkdir(parents=True, exist_ok=True)
     for number, (name, path) in enumerate(files.items()):
         parts[name] = scratch / f"part-{number}.parquet"
@@ -111,16 +114,12 @@ def propose_table_schema(
     return _promised(schema_of(data, measure_table(data, dataset), dataset, schema), declared, dataset)
 
 
-def _promised(
-    schema: Mapping[str, Any], declared: Sequence[Mapping[str, Any]], dataset: Dataset
-) -> dict[str, Any]:
+def _promised(schema: Mapping[str, Any], declared: Sequence[Mapping[str, Any]], dataset: Dataset) -> dict[str, Any]:
     """The fields that a catalog promises: no extremes, which may be confidential too, and nothing that is made."""
     forms = {field["name"]: {k: v for k, v in field.items() if k == "format"} for field in declared}
-    made = platform_columns(dataset)
-    own_fid = {f["name"] for f in schema["fields"] if f["name"] == "fid" and "description" not in f}
     fields = []
     for field in schema["fields"]:
-        if field["name"] in made and field["name"] not in own_fid:
+        if field["name"] in platform_columns(dataset):
             continue
         kept = {k: v for k, v in field.items() if k not in ("min", "max")}
         # Of a column that is empty by now nothing is known.
@@ -130,13 +129,11 @@ def _promised(
 
 
 def _own_header(path: Path, name: str, form: CsvForm) -> Sequence[str]:
-    from rimrep_assets.domain.table_csv import header_of
-
-    header = header_of(path, name, ReadCsv(**form.options))
+    header = header_of(path, name, form.reading)
     if set(header) != set(form.header):
         other = sorted(set(header) ^ set(form.header))
         raise DataError(
-            f"{name}: its columns are not those of the first file; these stand in one of them alone: {', '.join(other)}",
+            f"{name}: its columns are not those of the first file; in one of them alone are: {', '.join(other)}",
             advice="name one file, or a folder whose files have the same columns.",
         )
     return header

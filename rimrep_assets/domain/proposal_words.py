@@ -71,7 +71,9 @@ def words_from(
     )
     package["licenses"] = [_licence(words, told)]
     package["contributors"] = _contributors(words, told)
-    package["keywords"] = _keywords(words, told) or [GUESS + word for word in dict.fromkeys(keywords)] or [GUESS + title]
+    package["keywords"] = (
+        _keywords(words, told) or [GUESS + word for word in dict.fromkeys(keywords)] or [GUESS + title]
+    )
     package["themes"] = [
         {"scheme": "Topic Category Keywords", "concepts": [{"id": f"{GUESS}oceans", "title": "Oceans"}]}
     ]
@@ -180,7 +182,7 @@ def collection_text(collection_id: str, dataset_id: str) -> str:
     return _COLLECTION.replace("@FIRST@", first).replace("@ID@", json.dumps(collection_id))
 
 
-_COLLECTION = """// A collection that speaks with the words of its first dataset, until somebody gives it words of its own:
+_COLLECTION = """// A collection that speaks with the words of its first dataset until it gets words of its own:
 // write title, description, license, keywords and providers here when a second dataset joins.
 local first = import @FIRST@;
 local roles = ['licensor', 'producer', 'processor', 'host'];

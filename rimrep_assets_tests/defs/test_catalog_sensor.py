@@ -142,11 +142,14 @@ def test_rewritten_history_is_compared_as_a_whole(ticks, world):
     assert names(ticks.tick()) == [TABLE]
 
 
-def test_a_dataset_that_is_deleted_is_told_once_and_runs_nothing(ticks, world):
+def test_a_dataset_that_is_deleted_is_told_until_the_catalog_moves_on_and_runs_nothing(ticks, world):
     settle(ticks)
     remove(world, OTHER)
     assert ticks.tick() == []
     assert ticks.told == f"{OTHER} is no longer in the catalog; its release 1 stays published"
+    assert ticks.tick() == []
+    assert "no longer in the catalog" in ticks.told
+    world.commit("an empty commit")
     assert ticks.tick() == []
     assert "no longer" not in ticks.told
 
