@@ -1,24 +1,17 @@
-"""The sensors on the running platform: a commit, a source or a killed run, and nobody clicks."""
+"""The sensors on the running platform: a commit or a source, and nobody clicks."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from typing import Any
 
-import psutil
 import pytest
 
-from rimrep_assets_tests.homes import command_environment
-from rimrep_assets_tests.months import describe_table, rows_in_source, rows_published, write_month
+from rimrep_assets_tests.months import describe_table, rows_in_source, rows_published
 from rimrep_assets_tests.running_platform import RunningPlatform, platform_on, wait_for
 from rimrep_assets_tests.worlds import COLLECTION, TABLE_SCHEMA, TABLE_YAML, World, curated, write_table
 
 pytestmark = pytest.mark.xdist_group("platform-sensors")
-ONE, TWO, NEW, MONTHLY, SLOW = "table-one", "table-two", "table-new", "table-monthly", "table-slow"
+ONE, TWO, NEW, MONTHLY = "table-one", "table-two", "table-new", "table-monthly"
 SOON = 90
 """seconds within which the platform does by itself what it should, on a busy machine"""
 
@@ -127,26 +120,6 @@ def test_rewritten_history_a_collection_and_a_deleted_dataset_run_exactly_what_d
 
 
 @pytest.mark.long
-def test_a_dataset_that_is_deleted_while_it_runs_ends_well_and_a_run_keeps_its_commit(platform):
-    world = platform.world
-    folder = world.source(SLOW)
-    write_table(folder, "a.csv")
-    commit = described(world, SLOW)
-    released(platform, SLOW, 1)
-    settled(platform)
-    for number in range(150):
-        write_table(folder, f"more-{number:03d}.csv", shift=number)
-    run = platform.launch([f"{SLOW}/{step}" for step in ("data", "facts", "datapackage", "release", "stac_item")])
-    wait_for(lambda: platform.status(run) == "STARTED", SOON, "the run has started")
-    world._git("rm", "-r", "--quiet", f"datasets/{SLOW}")
-    world.commit("withdraw it while it runs")
-    wait_for(lambda: f"{SLOW}/data" not in platform.assets(), SOON, "the deleted dataset leaves the graph")
-    assert platform.ended(run) == "SUCCESS", platform.told(run)
-    assert released(platform, SLOW, 2).catalog_commit == commit
-    settled(platform)
-
-
-@pytest.mark.long
 def test_a_scheduled_source_is_published_when_it_changed_and_not_before(platform):
     settled(platform)
     world = platform.world
@@ -167,57 +140,3 @@ def test_a_scheduled_source_is_published_when_it_changed_and_not_before(platform
 
 def _looked(platform: RunningPlatform) -> bool:
     return any("no new files" in str(tick["skipReason"]) for tick in platform.ticks("sources"))
-
-
-@pytest.mark.long
-def test_a_killed_run_of_the_ui_is_failed_and_its_slot_free_within_a_minute(platform):
-    world = platform.world
-    folder = world.source(MONTHLY)
-    hold_months(world)
-    run = platform.launch([f"{MONTHLY}/data"], {"dagster/max_retries": "0"})
-    worker = wait_for(lambda: process_of(run), SOON, "the run's process")
-    wait_for(lambda: platform.status(run) == "STARTED", SOON, "the run has started")
-    worker.send_signal(signal.SIGKILL)
-    begin = time.monotonic()
-    assert platform.ended(run, 60) == "FAILURE"
-    other = platform.launch([f"{MONTHLY}/data"])
-    wait_for(
-        lambda: platform.status(other) in ("STARTED", "SUCCESS"), 60 - (time.monotonic() - begin), "the slot is free"
-    )
-    assert platform.ended(other) == "SUCCESS"
-    assert folder.exists()
-
-
-def hold_months(world: World) -> None:
-    for month in range(1, 13):
-        path = write_month(world, f"2024-{month:02d}", shift=float(month), dataset=MONTHLY)
-        lines = path.read_text().splitlines()
-        path.write_text("\n".join([lines[0], *lines[1:] * 40_000]) + "\n")
-
-
-def process_of(run: str) -> psutil.Process | None:
-    """The process that executes a run, by its command line."""
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if run in line and "execute_run" in line:
-            return process
-    return None
-
-
-@pytest.mark.long
-def test_a_killed_command_line_run_is_failed_within_a_minute(platform):
-    world = platform.world
-    hold_months(world)
-    ours = {k: v for k, v in os.environ.items() if not k.startswith(("RIMREP_", "DAGSTER_"))}
-    home = {"DAGSTER_HOME": str(world.root / "data" / "dagster")}
-    command = [sys.executable, "-m", "rimrep_assets.cli", "publish", MONTHLY]
-    with subprocess.Popen(
-        command, env={**ours, **command_environment(world), **home}, stderr=subprocess.DEVNULL
-    ) as typed:
-        mine = {"key": "rimrep/pid", "value": str(typed.pid)}
-        run = wait_for(lambda: platform.runs(tags=[mine], statuses=["STARTED"]), SOON, "the run is seen in the UI")[0][
-            "runId"
-        ]
-        typed.kill()
-    assert platform.ended(run, 60) == "FAILURE"
-    assert "is gone" in platform.told(run)
