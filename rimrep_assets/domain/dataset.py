@@ -20,6 +20,8 @@ from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
 from rimrep_assets.domain.worker_resources import Resources
 
+TAKEN = frozenset({"assets", "catalog", "collection", "collections", "commits", "items", "pygeoapi", "stac", "staging"})
+"""names of the platform's own folders and documents, beside which a dataset's would be mistaken"""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """the same language, ten times faster where libyaml is there: a catalog has a thousand of these files"""
@@ -192,6 +194,8 @@ class Dataset(StrictModel):
     def _is_id(cls, value: str) -> str:
         if not ID.fullmatch(value):
             raise ValueError(f"{value!r} is not an id like 'noaa-crw-dhw'")
+        if value in TAKEN:
+            raise ValueError(f"{value!r} names a folder of the platform itself; choose another id")
         return value
 
     @model_validator(mode="after")

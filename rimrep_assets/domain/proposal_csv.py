@@ -30,8 +30,10 @@ WHOLE_BYTES = 64_000_000
 MOST_ROWS = 200
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MISSING = frozenset(
-    "na;n/a;nan;null;none;nil;no data;nodata;no_data;missing;unknown;not available;not recorded;"
-    "#n/a;#na;#value!;-;--;.;?".split(";")  # noqa: SIM905 (as a list it were twenty lines)
+    (
+        *("na", "n/a", "nan", "null", "none", "nil", "no data", "nodata", "no_data", "missing", "unknown"),
+        *("not available", "not recorded", "#n/a", "#na", "#value!", "-", "--", ".", "?"),
+    )
 )
 """words, in lower case, that people write where a number is missing"""
 TIME_FORMS = (

@@ -220,9 +220,7 @@ def grid_notes(state: GridState, draft: Draft) -> list[str]:
     coordinates = draft.keys["coordinates"]
     notes = []
     if any(len(state.united.variables[coordinates[part]].dims) > 1 for part in ("x", "y")):
-        notes.append(
-            "x and y have two dimensions (a curvilinear grid): pygeoapi cannot serve it, so the gate stops it"
-        )
+        notes.append("x and y have two dimensions (a curvilinear grid): pygeoapi cannot serve it, so the gate stops it")
     if state.united.time is not None and state.united.time.calendar != STANDARD:
         notes.append(f"its calendar is {state.united.time.calendar}: pygeoapi cannot serve it, so the gate stops it")
     return notes

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
+from rimrep_assets.domain.dataset import TAKEN
 from rimrep_assets.domain.partition import WIDTHS, Partition
 
 LONGEST_ID = 60
-TAKEN = frozenset({"catalog", "collection", "collections", "commits", "items", "pygeoapi", "stac", "staging"})
-"""names of the platform's own folders and documents, beside which a dataset's would be mistaken"""
 _EARLIEST = {"day": "1900-01-01", "month": "1900-01", "year": "1900"}
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d"

@@ -24,7 +24,7 @@ def uploaded(expected: str | None, **source: object) -> dict:
 
 @pytest.mark.parametrize("expected", ["hourly", "daily", "weekly", "monthly"])
 def test_what_changes_more_often_than_yearly_cannot_be_uploaded_by_hand(expected):
-    with pytest.raises(DefinitionError, match=f"expected {expected} cannot be uploaded by hand.*kind: http"):
+    with pytest.raises(DefinitionError, match=rf"expected {expected} cannot be uploaded by hand.*kind: http"):
         parsed(uploaded(expected), TABLE)
 
 
@@ -52,7 +52,7 @@ def grid(expected: str, by: str, file_time: str) -> dict:
 
 @pytest.mark.parametrize(("by", "file_time"), [("year", "*_%Y.nc"), ("month", "*_%Y%m.nc")])
 def test_a_daily_grid_in_files_of_a_month_or_a_year_is_refused(by, file_time):
-    with pytest.raises(DefinitionError, match="files of a day or less.*tells no day"):
+    with pytest.raises(DefinitionError, match=r"files of a day or less.*tells no day"):
         parsed(grid("daily", by, file_time), GRID)
 
 
@@ -71,5 +71,5 @@ def test_a_grid_in_files_as_fine_as_its_updates_is_taken(expected, by, file_time
 
 def test_an_agreement_that_is_still_a_guess_is_refused():
     limited = {**TABLE_YAML, "access": "limited", "data_sharing_agreement": "(guess) the reference"}
-    with pytest.raises(DefinitionError, match="data_sharing_agreement.*still a guess of `rimrep init`"):
+    with pytest.raises(DefinitionError, match=r"data_sharing_agreement.*still a guess of `rimrep init`"):
         parsed(limited, TABLE)

@@ -107,3 +107,9 @@ def test_what_is_not_a_mapping_is_said_to_be_none(text):
 def test_a_folder_of_another_name_is_told():
     with pytest.raises(DefinitionError, match="is not the name of its folder"):
         parsed(TABLE_YAML, "another")
+
+
+@pytest.mark.parametrize("name", ["stac", "items", "pygeoapi", "commits"])
+def test_an_id_that_names_a_folder_of_the_platform_is_refused(name):
+    with pytest.raises(DefinitionError, match=f"id: '{name}' names a folder of the platform itself"):
+        dataset_from_yaml(yaml.safe_dump({**TABLE_YAML, "id": name}), folder=name)
