@@ -25,7 +25,7 @@ from rimrep_assets.ports.catalog import Catalog
 from rimrep_assets.ports.due_work import DueWork, changed_datasets
 from rimrep_assets.ports.workbench import Settings
 
-INTERVAL_S = 15
+INTERVAL_S = 10
 BUDGET_S = 25.0
 """seconds of comparing in one tick; what is left is compared in the next"""
 BATCH = 32
