@@ -8,7 +8,7 @@ Not here: how tables and grids are staged and folded (``table_data``, ``grid_dat
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,13 +17,13 @@ from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.plan import data_fingerprint, documents_fingerprint
 from rimrep_assets.domain.release import Fingerprints, Places, ReleaseRecord, Verdict, json_bytes, sha256
 from rimrep_assets.domain.source_file import LedgerChange, SourceFile, compare_ledgers
-from rimrep_assets.domain.staged_union import Sighted, unite
 from rimrep_assets.domain.staging import Intent, Staged
 from rimrep_assets.ports.descriptions import CANDIDATE, VERDICT, Candidate, describe
 from rimrep_assets.ports.grid_data import GridData
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.projector import Projector
 from rimrep_assets.ports.release_log import ReleaseLog
+from rimrep_assets.ports.staged_partitions import Stagings
 from rimrep_assets.ports.staged_parts import REJECTED, STAGED, complete_stagings
 from rimrep_assets.ports.table_data import TableData
 from rimrep_assets.ports.version import BaseMoved, DataKind
@@ -123,10 +123,10 @@ class Publication:
 
     def _stage_partitions(self, look: Look) -> Staged | None:
         """Stage what is neither released nor staged already; None when that is nothing."""
-        base, stagings = look.base, complete_stagings(self.bench.store, self.places, self.fingerprints.data)
-        standing = self._united_sources(base, stagings.values())
+        stagings = self._stagings
+        standing = stagings.united_with(look.base)
         change = compare_ledgers(self._within(look.partitions, standing), look.sources)
-        stale = set(self._not_staged_anew(base, stagings.values()))
+        stale = set(stagings.not_staged_anew(look.base))
         if look.partitions is not None:
             stale &= set(look.partitions)
         if change.is_empty and not stale:
@@ -156,45 +156,20 @@ class Publication:
         self.bench.store.write(self.places.staging(self.bench.attempt, STAGED), staged.to_bytes())
         return staged
 
-    def _united_sources(self, base: ReleaseRecord | None, stagings: Iterable[Staged]) -> tuple[SourceFile, ...]:
-        """The files of the next version: the release, united with what is staged (``domain/staged_union``)."""
-        records: dict[int, ReleaseRecord] = {}
-        sighted = []
-        for staged in stagings:
-            number = staged.intent.base
-            if number is not None and number not in records:
-                records[number] = self.log.read(number)
-            sighted.append(
-                Sighted(
-                    covers=self._covering(staged.intent.partitions),
-                    sources=staged.intent.sources,
-                    before=self._alike(records.get(number) if number is not None else None),
-                )
-            )
-        return unite(self._alike(base), sighted)
-
-    def _covering(self, partitions: tuple[str, ...] | None) -> Callable[[str], bool]:
-        return lambda name: self.partition is None or self.partition.holds(partitions, name)
-
-    def _alike(self, record: ReleaseRecord | None) -> tuple[SourceFile, ...]:
-        """The files of a release that was made as it would be made now; data that was made otherwise is not kept."""
-        return record.sources if record is not None and record.fingerprints.data == self.fingerprints.data else ()
-
-    def _not_staged_anew(self, base: ReleaseRecord | None, stagings: Iterable[Staged]) -> list[str]:
-        """Partitions that the release has files in and that must be made otherwise now, but are not staged yet."""
-        if self.partition is None or base is None or self._alike(base):
-            return []
-        covered = [self._covering(staged.intent.partitions) for staged in stagings]
-        left = {file.name for file in base.sources if not any(covers(file.name) for covers in covered)}
-        return sorted({self.partition.key_of(name) or name for name in left})
+    @property
+    def _stagings(self) -> Stagings:
+        """What is staged of the partitions now."""
+        assert self.partition is not None
+        complete = complete_stagings(self.bench.store, self.places, self.fingerprints.data)
+        return Stagings(complete, self.partition, self.fingerprints.data, self.log)
 
     def _united(self, base: ReleaseRecord | None) -> tuple[Staged | None, tuple[str, ...]]:
         """All that is staged for ``base``, as one staging, and the attempts that it is made of.
 
         None when it says nothing that is not released. Raises: DataError naming partitions that must be staged before.
         """
-        stagings = complete_stagings(self.bench.store, self.places, self.fingerprints.data)
-        missing = self._not_staged_anew(base, stagings.values())
+        stagings = self._stagings
+        missing = stagings.not_staged_anew(base)
         if missing:
             raise DataError(
                 f"how it is converted changed since release {base.release if base else 0}, and these partitions are "
@@ -202,9 +177,10 @@ class Publication:
                 dataset=self.bench.id,
                 advice="launch a backfill over them; what is staged waits.",
             )
-        whole = self._united_sources(base, stagings.values())
-        change = compare_ledgers(self._alike(base), whole)
-        if change.is_empty and (base is None or self._alike(base)):
+        whole = stagings.united_with(base)
+        alike = stagings.alike(base)
+        change = compare_ledgers(alike, whole)
+        if change.is_empty and (base is None or alike):
             return None, ()
         intent = Intent(
             dataset=self.bench.id,
@@ -217,7 +193,7 @@ class Publication:
         )
         if read_if_there(self.bench.store, self.places.staging(self.bench.attempt, "manifest.json")) is None:
             self.bench.store.write(self.places.staging(self.bench.attempt, "manifest.json"), intent.to_bytes())
-        return self.data.gather(base, intent, list(stagings.values())), tuple(stagings)
+        return self.data.gather(base, intent, list(stagings.complete.values())), tuple(stagings.complete)
 
     def staged_by(self, attempts: Iterable[str] | None) -> Staged | None:
         """The newest complete staging among ``attempts`` (None: of any attempt) for the wanted fingerprint."""
