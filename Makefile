@@ -43,10 +43,10 @@ down: install ## End the platform that `make up` started
 local-run: up ## The same as up
 
 test: install packages ## All tests, on real parts
-	$(if $(RIMREP_SHARED),RIMREP_SHARED=$(abspath $(RIMREP_SHARED))) $(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(if $(RIMREP_SHARED),RIMREP_SHARED=$(abspath $(RIMREP_SHARED))) $(BIN)/python -m pytest -n 4 --dist loadscope
 
 test-faults: install packages ## An exception at every store call of every kind of publication, and the longest backfills
-	$(if $(RIMREP_SHARED),RIMREP_SHARED=$(abspath $(RIMREP_SHARED))) $(BIN)/python -m pytest -n 2 --dist loadgroup -m "faults or long"
+	$(if $(RIMREP_SHARED),RIMREP_SHARED=$(abspath $(RIMREP_SHARED))) $(BIN)/python -m pytest -n 2 --dist loadscope -m "faults or long"
 
 bench: install ## Time us beside what people use today; JSON=path writes the figures too
 	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))

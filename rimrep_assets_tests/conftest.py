@@ -60,3 +60,19 @@ def rimrep(monkeypatch, capfd):
         return Ended(int(ended.value.code or 0), printed.out, printed.err)
 
     return run
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Tests of a running platform share it, so that a file of them stays with one worker, in its order; they come first.
+
+    ``--dist loadgroup`` would do it by marks, but does not keep marked tests together with pytest 9.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FilesOfPlatforms(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if file.endswith("platform.py") else nodeid
+
+    return FilesOfPlatforms(config, log)

@@ -23,7 +23,6 @@ from rimrep_assets_tests.months import (
 from rimrep_assets_tests.running_platform import RunningPlatform, chromium, platform_on, screenshot, wait_for
 from rimrep_assets_tests.worlds import TABLE_SCHEMA, TABLE_YAML, World, write_table
 
-pytestmark = pytest.mark.xdist_group("platform-backfills")
 TABLES, GRIDS = (
     {"single": "table-single", "parallel": "table-parallel"},
     {"single": "grid-single", "parallel": "grid-parallel"},

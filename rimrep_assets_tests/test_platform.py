@@ -16,7 +16,6 @@ from rimrep_assets_tests.homes import rimrep_process
 from rimrep_assets_tests.running_platform import RunningPlatform, answer_of, chromium, platform_on, screenshot, wait_for
 from rimrep_assets_tests.worlds import TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_table
 
-pytestmark = pytest.mark.xdist_group("platform")
 DATASETS = ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw")
 GROUP_PAGE = "/locations/__repository__@rimrep_assets/asset-groups"
 

@@ -10,7 +10,6 @@ from rimrep_assets_tests.months import describe_table, rows_in_source, rows_publ
 from rimrep_assets_tests.running_platform import RunningPlatform, platform_on, wait_for
 from rimrep_assets_tests.worlds import COLLECTION, TABLE_SCHEMA, TABLE_YAML, World, curated, write_table
 
-pytestmark = pytest.mark.xdist_group("platform-sensors")
 ONE, TWO, NEW, MONTHLY = "table-one", "table-two", "table-new", "table-monthly"
 SOON = 90
 """seconds within which the platform does by itself what it should, on a busy machine"""
@@ -97,6 +96,7 @@ def test_a_merged_commit_runs_exactly_what_it_changed_and_a_broken_folder_keeps_
     world.write(f"datasets/{TWO}/dataset.yaml", good)
 
 
+@pytest.mark.long
 def test_rewritten_history_a_collection_and_a_deleted_dataset_run_exactly_what_differs(platform):
     """The last commit is replaced by another one, which mends the broken folder and drops the new dataset."""
     settled(platform)

@@ -26,7 +26,7 @@ from rimrep_assets_tests.running_platform import RunningPlatform, platform_on, w
 from rimrep_assets_tests.worlds import TABLE_SCHEMA, TABLE_YAML, World, curated, write_table
 
 pytest.importorskip("moto")
-pytestmark = [pytest.mark.xdist_group("platform-trouble"), pytest.mark.long]
+pytestmark = pytest.mark.long
 HELD, GONE, TYPED, QUICK = "reef-held", "reef-gone", "reef-typed", "reef-quick"
 STEPS = ("data", "facts", "datapackage", "release", "stac_item", "pygeoapi_entry")
 SOON = 90
