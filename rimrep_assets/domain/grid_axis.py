@@ -39,8 +39,9 @@ def assign_axis(files: Iterable[FileGrid], cadence: str | None, calendar: str = 
     for file in sorted(files, key=lambda f: f.name):
         for index, exact in enumerate(file.times):
             time = _to_second(exact) if rounded else exact
-            holder = taken.setdefault(time, (file, index))[0]
-            if holder is file and taken[time][1] != index:
+            position = file.positions[index] if file.positions else index
+            holder = taken.setdefault(time, (file, position))[0]
+            if holder is file and taken[time][1] != position:
                 clashes.setdefault((file.name, file.name), []).append(time)
             elif holder.digest != file.digest:
                 clashes.setdefault((holder.name, file.name), []).append(time)

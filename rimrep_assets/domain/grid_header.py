@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset, ReadNetcdf
 from rimrep_assets.domain.errors import DataError
@@ -20,6 +20,7 @@ from rimrep_assets.domain.grid_attributes import (
     references_of,
 )
 from rimrep_assets.domain.grid_classic import missing_bytes
+from rimrep_assets.domain.grid_file import RawFile, open_raw
 from rimrep_assets.domain.grid_layout import (
     GLOBAL,
     Attributes,
@@ -31,11 +32,8 @@ from rimrep_assets.domain.grid_layout import (
     Variable,
 )
 from rimrep_assets.domain.grid_time import STANDARD, TimeUnits, decode_times, iso_time, parse_units
-from rimrep_assets.domain.grid_values import native, open_raw, read_raw, sha256_of, to_text
+from rimrep_assets.domain.grid_values import native, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest
-
-if TYPE_CHECKING:
-    import netCDF4
 
 
 def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHeader:
@@ -60,7 +58,7 @@ def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHea
 class _Reading:
     """One file being read; ``problems`` gathers what is wrong with it."""
 
-    file: netCDF4.Dataset
+    file: RawFile
     name: str
     digest: str
     dataset: Dataset

@@ -73,6 +73,14 @@ class Packing(StrictModel):
         return ", ".join(words + (["unsigned"] if self.unsigned else []))
 
 
+class Span(StrictModel):
+    """Source indexes ``low`` to ``high`` (not included) of one dimension, backward where the axis is turned."""
+
+    low: int
+    high: int
+    backward: bool = False
+
+
 class Variable(StrictModel):
     """A variable, under its published name; the time dimension comes first in ``dims``."""
 
@@ -83,6 +91,8 @@ class Variable(StrictModel):
     dims: tuple[str, ...]
     dtype: str
     role: Role
+    spans: dict[str, tuple[Span, ...]] = {}
+    """of a dimension (published name) the source indexes that are published, in that order; all where it is absent"""
     packing: Packing = Packing()
     meaning: dict[str, Any] = {}
     """attributes that say what the numbers are: units, standard_name, flags, positive"""
@@ -132,6 +142,9 @@ class FileGrid(StrictModel):
     digest: str
     layout: str
     times: tuple[int, ...]
+    """ascending"""
+    positions: tuple[int, ...] = ()
+    """where in the file each time stands; empty where the file has exactly these times in this order"""
     attributes: Attributes = {}
 
 

@@ -208,7 +208,7 @@ class _Proof:
         slack = SECOND // 2 if self.state.cadence else 0
         for i in (i for i in self.places[file.digest] if i < len(self.times)):
             slot = self.state.axis[i]
-            exact = header.file.times[slot.position] if slot.position < len(header.file.times) else None
+            exact = _time_at(header.file, slot.position)
             if exact is None or abs(exact - self.times[i]) > slack:
                 words = [iso_time(t, time.calendar) if t is not None else "none" for t in (exact, self.times[i])]
                 self.findings.tell(file.name, f"{time.name} [{i}]: source {words[0]}, published {words[1]}")
@@ -303,6 +303,13 @@ class _Proof:
             owner = WHOLE if header is None else header.file.name
             self.findings.count(owner, values[i].size)
             self.findings.equal(owner, name, start + i, np.full_like(values[i : i + 1], fill), values[i : i + 1])
+
+
+def _time_at(file: FileGrid, position: int) -> int | None:
+    """The time at a position in the file; None where it has none there."""
+    if file.positions:
+        return next((t for t, p in zip(file.times, file.positions, strict=True) if p == position), None)
+    return file.times[position] if position < len(file.times) else None
 
 
 def _is_nan(value: Any) -> bool:

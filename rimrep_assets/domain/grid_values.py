@@ -8,41 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.grid_layout import Packing, Variable
+from rimrep_assets.domain.grid_file import RawFile
+from rimrep_assets.domain.grid_layout import Packing, Span, Variable
 
 if TYPE_CHECKING:
-    import netCDF4
     import numpy as np
-
-
-_NETCDF = threading.RLock()
-
-
-@contextmanager
-def open_raw(path: Path, name: str) -> Iterator[netCDF4.Dataset]:
-    """A NetCDF file whose values come as they are stored.
-
-    Raises: DataError, also while it is read, when it is cut or damaged; ``name`` is what people know it by.
-    A file that is open keeps other threads from opening one: the C library ends the process when two threads are in it.
-    """
-    import netCDF4
-
-    try:
-        with _NETCDF, netCDF4.Dataset(str(path)) as file:
-            file.set_auto_maskandscale(False)
-            file.set_auto_chartostring(False)
-            file.set_always_mask(False)
-            yield file
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{name}: cannot be read as NetCDF ({error})".replace(f": {str(path)!r}", "")) from error
 
 
 def native(values: Any) -> np.ndarray:
@@ -55,17 +29,49 @@ def native(values: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(array.shape)
 
 
-def read_raw(
-    file: netCDF4.Dataset, variable: Variable, time_dim: str | None = None, times: slice | None = None
-) -> np.ndarray:
-    """Stored values of ``variable`` in the order of its published ``dims``; of ``time_dim`` those in ``times``."""
+def read_raw(file: RawFile, variable: Variable, time_dim: str | None = None, times: slice | None = None) -> np.ndarray:
+    """Stored values of ``variable`` as they are published: its ``spans`` alone, in the order of its ``dims``.
+
+    Of ``time_dim`` those in ``times``, positions in the file.
+    """
     import numpy as np
 
-    index = tuple(times if dim == time_dim and times is not None else slice(None) for dim in variable.source_dims)
-    array = native(file.variables[variable.source][index if index else ...])
+    index: list[slice] = []
+    arranged: list[slice | np.ndarray] = []
+    for dim in variable.source_dims:
+        spans = variable.spans.get(dim, ())
+        if dim == time_dim and times is not None:
+            index.append(times)
+            arranged.append(slice(None))
+        else:
+            low, high = bounds(spans)
+            index.append(slice(low, high) if spans else slice(None))
+            arranged.append(places(spans, low))
+    array = native(file.variables[variable.source][tuple(index) if index else ...])
+    for axis, there in enumerate(arranged):
+        if not isinstance(there, slice):
+            array = array.take(there, axis=axis)
+        elif there != slice(None):
+            array = array[(slice(None),) * axis + (there,)]
     if variable.source_dims != variable.dims:
-        array = np.ascontiguousarray(array.transpose([variable.source_dims.index(d) for d in variable.dims]))
-    return array
+        array = array.transpose([variable.source_dims.index(d) for d in variable.dims])
+    return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def bounds(spans: Sequence[Span]) -> tuple[int, int]:
+    """First index, and the one after the last, of the shortest stretch that holds all spans."""
+    return min((span.low for span in spans), default=0), max((span.high for span in spans), default=0)
+
+
+def places(spans: Sequence[Span], low: int) -> slice | np.ndarray:
+    """Where the published order stands in the stretch that begins at ``low``: a slice where one is enough."""
+    import numpy as np
+
+    if not spans:
+        return slice(None)
+    if len(spans) > 1:
+        return np.concatenate([np.arange(span.low, span.high)[:: -1 if span.backward else 1] - low for span in spans])
+    return slice(None, None, -1) if spans[0].backward else slice(None)
 
 
 def sha256_of(values: np.ndarray) -> str:

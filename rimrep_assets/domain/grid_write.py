@@ -17,13 +17,13 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.grid_axis import Slot, block_slots, stale_static
 from rimrep_assets.domain.grid_chunks import AXIS_CHUNK, batches, chunks_of, shape_of
 from rimrep_assets.domain.grid_encoding import encoded_packing
+from rimrep_assets.domain.grid_file import RawFile, open_raw
 from rimrep_assets.domain.grid_layout import GLOBAL, Variable
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_time import encode_times
-from rimrep_assets.domain.grid_values import as_published, open_raw, read_raw, stored_fill
+from rimrep_assets.domain.grid_values import as_published, read_raw, stored_fill
 
 if TYPE_CHECKING:
-    import netCDF4
     import numpy as np
     import zarr
 
@@ -183,7 +183,7 @@ class OpenSources:
     def __init__(self, state: GridState, open_source: OpenSource) -> None:
         self.state = state
         self.open_source = open_source
-        self.held: dict[str, tuple[ExitStack, netCDF4.Dataset]] = {}
+        self.held: dict[str, tuple[ExitStack, RawFile]] = {}
 
     def __enter__(self) -> OpenSources:
         return self
@@ -193,7 +193,7 @@ class OpenSources:
             for stack, _ in self.held.values():
                 all_of_them.push(stack)
 
-    def of(self, digest: str) -> tuple[dict[str, Variable], netCDF4.Dataset]:
+    def of(self, digest: str) -> tuple[dict[str, Variable], RawFile]:
         """The variables of the file with this content by published name, and the file itself, open."""
         file = self.state.by_digest[digest]
         if digest not in self.held:

@@ -11,24 +11,21 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_classic import missing_bytes
 from rimrep_assets.domain.grid_facts import measure_grid
+from rimrep_assets.domain.grid_file import RawFile, open_raw
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import GridHeader
 from rimrep_assets.domain.grid_schema import curated_part, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_time import DAY, HOUR, MINUTE, SECOND, STANDARD, iso_duration
-from rimrep_assets.domain.grid_values import open_raw
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.proposal import Draft
-
-if TYPE_CHECKING:
-    import netCDF4
 
 MOST_GAPS = 2.0
 """a regular axis that were longer than this many times the times that there are is mostly fill"""
@@ -97,7 +94,7 @@ def _refuse_broken(name: str, path: Path) -> None:
         raise DataError(f"{name}: is cut: {short} bytes fewer than its header says")
 
 
-def _refuse_placeless(name: str, file: netCDF4.Dataset, draft: Draft) -> None:
+def _refuse_placeless(name: str, file: RawFile, draft: Draft) -> None:
     lacking = [part for part in ("x", "y") if part not in draft.keys.get("coordinates", {})]
     if lacking:
         there = ", ".join(f"{n} ({', '.join(v.dimensions) or 'one value'})" for n, v in file.variables.items())
@@ -113,7 +110,7 @@ def _is_numeric(variable: Any) -> bool:
     return (kind in "iuf" and not getattr(variable, "_isvlen", False)) or (kind == "S" and variable.ndim == 0)
 
 
-def _coordinate(file: netCDF4.Dataset, part: str, without: set[str]) -> tuple[str | None, str]:
+def _coordinate(file: RawFile, part: str, without: set[str]) -> tuple[str | None, str]:
     """The variable that plays ``part``, with the reasons; the one for which most speaks."""
     best: tuple[int, str | None, str] = (0, None, "")
     for name, variable in file.variables.items():
