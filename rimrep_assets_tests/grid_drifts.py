@@ -18,9 +18,11 @@ import numpy as np
 from rimrep_assets_tests.grid_worlds import LAT, LON, MEANINGS, GridFile
 
 NEXT = "day_0005.00.nc"
-AS_IS, UNPACKED, REGULAR = "as is", "unpacked", "regular"
-RULES: dict[str, dict[str, Any]] = {AS_IS: {}, UNPACKED: {"unpack": {}}, REGULAR: {"cadence": "P1D"}}
+AS_IS, UNPACKED, REGULAR, DOUBLES = "as is", "unpacked", "regular", "doubles"
+RULES: dict[str, dict[str, Any]] = {AS_IS: {}, UNPACKED: {"unpack": {}}, REGULAR: {"cadence": "P1D"}, DOUBLES: {}}
 """rules of the dataset under which a grid is published, by name (arguments of ``grid_yaml``)"""
+DOUBLE: dict[str, Any] = {"dtype": "f8", "scale": None, "offset": None, "fill": None, "fraction": 0.1}
+"""files of doubles, which stand in the world of that name alone"""
 
 
 @dataclass(frozen=True)

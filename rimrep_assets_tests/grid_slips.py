@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 
 from rimrep_assets.domain.grid_state import GridState
-from rimrep_assets_tests.grid_drifts import AS_IS, UNPACKED, raw
+from rimrep_assets_tests.grid_drifts import AS_IS, DOUBLE, DOUBLES, UNPACKED, raw
 from rimrep_assets_tests.grid_worlds import GridFile
 
 SENT = (5, 6, 7)
@@ -162,7 +162,7 @@ NAN_TO_ZERO = put("sst", NEW, lambda values: np.nan_to_num(values))
 UNSIGNED = (GridFile((5,), dtype="i1", lowest=1, highest=250, fill=np.int8(-1), scale=0.1,
                      extra={"_Unsigned": "true"}),)  # fmt: skip
 OTHER_SCALE = (GridFile((5,), scale=0.02, offset=273.15),)
-FLOATS = (GridFile((5,), dtype="f8", scale=None, offset=None, fill=None),)
+OF_DOUBLES = (GridFile((5,), **DOUBLE),)
 
 SLIPS = [
     Slip("one value", "off by one in the last digit", ("sst", DAY), store=put("sst", (6, 1, 2), lambda v: v + 1)),
@@ -183,7 +183,7 @@ SLIPS = [
     Slip("a time twice", "two steps under one date", ("time", DAY), store=put("time", 6, lambda t: t - 86400)),
     Slip("times of another reference", "numbers copied under other units", ("time", "2020-01-01"),
          store=attribute("time", "units", "seconds since 1981-01-01 00:00:00")),
-    Slip("calendar shifted", "the same numbers in a year without leap days", ("time", "noleap"),
+    Slip("calendar relabelled", "the same numbers in a year without leap days", ("time", "noleap"),
          store=attribute("time", "calendar", "noleap")),
     Slip("scale lost", "hydromt#931: 928 mm a day", ("sst", "scale_factor"), store=attribute("sst", "scale_factor")),
     Slip("offset lost", "values colder by 290 K", ("sst", "add_offset"), store=attribute("sst", "add_offset")),
@@ -205,7 +205,7 @@ SLIPS = [
          store=lambda group: group.create_array("old", shape=(1,), dtype="i2")),
     Slip("variable gone", "deleted with its chunks", ("wind", "is not in the store"),
          store=lambda group: group.__delitem__("wind")),
-    Slip("variables swapped", "wind under the name of temperature", ("sst", "wind", DAY), store=swap_variables),
+    Slip("variables under each other's name", "wind under the name of temperature", ("sst", "wind", DAY), store=swap_variables),
     Slip("untouched block", "a chunk that nobody asked for", ("sst/c/0", "no source file asks"),
          store=put("sst", (0, 1, 1), 77)),
     Slip("bit flipped in a chunk", "bytes rot", ("sst",), store=spoil("sst", "2/0/0", flipped)),
@@ -218,8 +218,8 @@ SLIPS = [
     Slip("latitude turned in the decoder", "the axis was not", ("sst", DAY), file=in_file(lambda v: v[:, ::-1])),
     Slip("longitude rolled in the decoder", "by half the globe", ("sst", DAY),
          file=in_file(lambda v: np.roll(v, 2, axis=2))),
-    Slip("doubles through floats", "float64 rounded to float32", ("sst", DAY), sent=FLOATS, rules="floats",
-         file=in_file(lambda v: (v + 0.1).astype("f4").astype("f8"))),
+    Slip("doubles through floats", "float64 rounded to float32", ("sst", DAY), sent=OF_DOUBLES, rules=DOUBLES,
+         file=in_file(lambda v: v.astype("f4").astype("f8"))),
     Slip("fill taken for data", "-999 is unpacked", ("sst", DAY), rules=UNPACKED,
          state=packing_of_files(fill=lambda packing: None)),
     Slip("unsigned as signed", "200 is read as -56", ("sst", DAY), rules=UNPACKED, sent=UNSIGNED,

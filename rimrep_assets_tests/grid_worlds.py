@@ -53,6 +53,8 @@ class GridFile:
     lowest: int = 1
     highest: int = 3000
     """stored numbers lie between these"""
+    fraction: float = 0.0
+    """what is added to each of them"""
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ class GridFile:
         per_time = shape[1:]
         for day in self.days:
             random = np.random.default_rng([self.seed, round((day + 1000) * 100), sorted(MEANINGS).index(name)])
-            numbers = random.integers(self.lowest, self.highest, per_time).astype(self.dtype, casting="unsafe")
+            numbers = (random.integers(self.lowest, self.highest, per_time) + self.fraction).astype(self.dtype)
             if self.fill is not None:
                 numbers[random.random(per_time) < 0.15] = self.fill
             planes.append(numbers)
