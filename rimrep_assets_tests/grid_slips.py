@@ -124,27 +124,33 @@ def spoil(name: str, chunk: str, spoiled: Callable[[bytes], bytes]) -> Callable[
 
 
 def flipped(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 0b100])
+    """One bit in the middle: the last rows of a short block are not looked at by anybody."""
+    middle = len(data) * 2 // 3
+    return data[:middle] + bytes([data[middle] ^ 0b100]) + data[middle + 1 :]
 
 
-def in_file(change: Callable[[np.ndarray], np.ndarray], name: str = "sst") -> Callable[[Path], None]:
-    """The decoder gives these numbers for the file's."""
+def in_file(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    """The decoder gives these numbers for the file's. It errs in all variables: of one chunk a file every value is
+    decoded by another reader, and an error that is nowhere but in one chunk may be in one that was not chosen."""
 
     def apply(file: netCDF4.Dataset) -> None:
-        file[name][:] = change(np.asarray(file[name][:]))
+        for name in ("sst", "wind"):
+            file[name][:] = change(np.asarray(file[name][:]))
 
     return lambda path: raw(path, apply)
 
 
 def packing_of_files(**wrong: Any) -> Callable[[GridState], GridState]:
-    """The writer unpacks all files' sst so."""
+    """The writer unpacks all files so."""
 
     def change(state: GridState) -> GridState:
         layouts = {}
         for digest, layout in state.layouts.items():
-            sst = layout.variables["sst"]
-            packing = sst.packing.model_copy(update={k: v(sst.packing) for k, v in wrong.items()})
-            bent = {**layout.variables, "sst": sst.model_copy(update={"packing": packing})}
+            bent = dict(layout.variables)
+            for name in ("sst", "wind"):
+                packing = bent[name].packing
+                packing = packing.model_copy(update={key: other(packing) for key, other in wrong.items()})
+                bent[name] = bent[name].model_copy(update={"packing": packing})
             layouts[digest] = layout.model_copy(update={"variables": bent})
         return state.model_copy(update={"layouts": layouts})
 
@@ -159,7 +165,8 @@ def other_file(path: Path) -> None:
 NEW = slice(FIRST_NEW, LAST)
 DAY = r"2020-01-0[678]"
 NAN_TO_ZERO = put("sst", NEW, lambda values: np.nan_to_num(values))
-UNSIGNED = (GridFile((5,), dtype="i1", lowest=1, highest=250, fill=np.int8(-1), scale=0.1,
+MOSTLY_FILL = tuple(GridFile((day,), missing=0.9) for day in SENT)
+UNSIGNED = (GridFile((5,), dtype="i1", lowest=130, highest=250, fill=np.int8(-1), scale=0.1,
                      extra={"_Unsigned": "true"}),)  # fmt: skip
 OTHER_SCALE = (GridFile((5,), scale=0.02, offset=273.15),)
 OF_DOUBLES = (GridFile((5,), **DOUBLE),)
@@ -202,7 +209,7 @@ SLIPS = [
     Slip("latitudes turned", "xarray#8427: coordinates relabelled", ("lat",), store=put("lat", ..., lambda v: v[::-1])),
     Slip("longitudes rolled", "0 to 360 written over -180 to 180", ("lon",), store=put("lon", ..., lambda v: v - 360)),
     Slip("stale variable", "left from the release before", ("old", "should not be"),
-         store=lambda group: group.create_array("old", shape=(1,), dtype="i2")),
+         store=lambda group: group.create_array("old", shape=(4,), dtype="i2", dimension_names=("lat",))),
     Slip("variable gone", "deleted with its chunks", ("wind", "is not in the store"),
          store=lambda group: group.__delitem__("wind")),
     Slip("variables under each other's name", "wind under the name of temperature", ("sst", "wind", DAY), store=swap_variables),
@@ -210,22 +217,22 @@ SLIPS = [
          store=put("sst", (0, 1, 1), 77)),
     Slip("bit flipped in a chunk", "bytes rot", ("sst",), store=spoil("sst", "2/0/0", flipped)),
     Slip("chunk cut", "half a chunk", ("sst",), store=spoil("sst", "2/0/0", lambda data: data[: len(data) // 2])),
-    Slip("rows of another file", "two files in one block changed places", ("sst", "day_0005"), file=other_file),
-    Slip("window off by one", "an index into the file", ("sst", DAY), sent=(ONE_FILE,),
+    Slip("rows of another file", "two files in one block changed places", ("sst|wind", "day_0005"), file=other_file),
+    Slip("window off by one", "an index into the file", ("sst|wind", DAY), sent=(ONE_FILE,),
          file=in_file(lambda values: np.roll(values, 1, axis=0))),
-    Slip("bytes swapped", "big endian taken for little", ("sst", DAY), file=in_file(lambda v: v.byteswap())),
-    Slip("plane transposed", "rows for columns", ("sst", DAY), file=in_file(lambda v: v.swapaxes(1, 2))),
-    Slip("latitude turned in the decoder", "the axis was not", ("sst", DAY), file=in_file(lambda v: v[:, ::-1])),
-    Slip("longitude rolled in the decoder", "by half the globe", ("sst", DAY),
+    Slip("bytes swapped", "big endian taken for little", ("sst|wind", DAY), file=in_file(lambda v: v.byteswap())),
+    Slip("plane transposed", "rows for columns", ("sst|wind", DAY), file=in_file(lambda v: v.swapaxes(1, 2))),
+    Slip("latitude turned in the decoder", "the axis was not", ("sst|wind", DAY), file=in_file(lambda v: v[:, ::-1])),
+    Slip("longitude rolled in the decoder", "by half the globe", ("sst|wind", DAY),
          file=in_file(lambda v: np.roll(v, 2, axis=2))),
-    Slip("doubles through floats", "float64 rounded to float32", ("sst", DAY), sent=OF_DOUBLES, rules=DOUBLES,
+    Slip("doubles through floats", "float64 rounded to float32", ("sst|wind", DAY), sent=OF_DOUBLES, rules=DOUBLES,
          file=in_file(lambda v: v.astype("f4").astype("f8"))),
-    Slip("fill taken for data", "-999 is unpacked", ("sst", DAY), rules=UNPACKED,
+    Slip("fill taken for data", "-999 is unpacked", ("sst|wind", DAY), rules=UNPACKED, sent=MOSTLY_FILL,
          state=packing_of_files(fill=lambda packing: None)),
-    Slip("unsigned as signed", "200 is read as -56", ("sst", DAY), rules=UNPACKED, sent=UNSIGNED,
+    Slip("unsigned as signed", "200 is read as -56", ("sst|wind", DAY), rules=UNPACKED, sent=UNSIGNED,
          state=packing_of_files(unsigned=lambda packing: False)),
-    Slip("another file's scale", "VirtualiZarr#1059", ("sst", DAY), rules=UNPACKED, sent=OTHER_SCALE,
+    Slip("another file's scale", "VirtualiZarr#1059", ("sst|wind", DAY), rules=UNPACKED, sent=OTHER_SCALE,
          state=packing_of_files(scale=lambda packing: packing.scale.model_copy(update={"value": 0.01}))),
-    Slip("another file's offset", "VirtualiZarr#1004", ("sst", DAY), rules=UNPACKED, sent=OTHER_SCALE,
+    Slip("another file's offset", "VirtualiZarr#1004", ("sst|wind", DAY), rules=UNPACKED, sent=OTHER_SCALE,
          state=packing_of_files(offset=lambda packing: packing.offset.model_copy(update={"value": 290.0}))),
 ]  # fmt: skip

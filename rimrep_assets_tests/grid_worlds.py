@@ -53,6 +53,8 @@ class GridFile:
     lowest: int = 1
     highest: int = 3000
     """stored numbers lie between these"""
+    missing: float = 0.15
+    """the share of cells without a value"""
     fraction: float = 0.0
     """what is added to each of them"""
 
@@ -99,7 +101,7 @@ class GridFile:
             random = np.random.default_rng([self.seed, round((day + 1000) * 100), sorted(MEANINGS).index(name)])
             numbers = (random.integers(self.lowest, self.highest, per_time) + self.fraction).astype(self.dtype)
             if self.fill is not None:
-                numbers[random.random(per_time) < 0.15] = self.fill
+                numbers[random.random(per_time) < self.missing] = self.fill
             planes.append(numbers)
         return np.stack(planes)
 

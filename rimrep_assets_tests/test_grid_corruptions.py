@@ -32,6 +32,12 @@ from rimrep_assets_tests.homes import Home, take_proposed
 from rimrep_assets_tests.worlds import GRID, World
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Drawing takes longer than all else here, and proves nothing."""
+    monkeypatch.setattr(grid_data, "draw_grid", lambda *anything: None)
+
+
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory) -> Callable[[str], World]:
     """``homes(rules)`` is a world with days 0 to 4 published under these rules, as it was before any test."""
