@@ -134,7 +134,7 @@ def floor(inputs: Path, _out: Path, size: Size, clock: Clock) -> None:
 
     from rimrep_assets.domain.grid_hdf5 import chunk_indexes
 
-    encode = numcodecs.Blosc("zstd", 3, numcodecs.Blosc.SHUFFLE, typesize=2).encode
+    encode = numcodecs.Blosc("zstd", 1, numcodecs.Blosc.SHUFFLE, blocksize=524_288, typesize=2).encode
     files = grid_files(inputs, size.days)
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for start in range(0, len(files), size.chunk_days):
@@ -164,12 +164,12 @@ def floor(inputs: Path, _out: Path, size: Size, clock: Clock) -> None:
 
 def append_to_short(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     """One step more on a store of 10 steps."""
-    _append(inputs, out, size, clock, 10)
+    _append(inputs, out, size, clock, size.appended_to[0])
 
 
 def append_to_long(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     """One step more on a store of 10 000 steps, each of a file of its own."""
-    _append(inputs, out, size, clock, 10_000)
+    _append(inputs, out, size, clock, size.appended_to[1])
 
 
 def _append(inputs: Path, out: Path, size: Size, clock: Clock, steps: int) -> None:

@@ -21,6 +21,8 @@ class Size:
     days: int
     long_days: int
     """of the series on which memory is compared"""
+    appended_to: tuple[int, int]
+    """steps of the two stores to which one more is appended"""
     lat: int
     lon: int
     chunk_days: int
@@ -49,7 +51,7 @@ FULL = Size(
     ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"),
     1000,
 )
-SMOKE = Size(4, 8, 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",), 40)
+SMOKE = Size(4, 8, (4, 40), 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",), 40)
 
 
 def grid_files(folder: Path, days: int) -> list[Path]:
