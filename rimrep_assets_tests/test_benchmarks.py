@@ -18,6 +18,7 @@ KEYS = {
     "grids.vs_floor",
     "grids.plain_copy_share",
     "grids.proof_share",
+    "grids.proof_share_pieces",
     "grids.append_growth",
     "tables.vs_geopandas",
     "tables.peak_mb",
