@@ -6,13 +6,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
-from rimrep_assets_tests.homes import rimrep_process
+from rimrep_assets_tests.homes import command_environment, rimrep_process
 from rimrep_assets_tests.running_platform import RunningPlatform, answer_of, chromium, platform_on, screenshot, wait_for
 from rimrep_assets_tests.worlds import TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_table
 
@@ -124,6 +126,39 @@ def test_a_taken_port_is_named_and_nothing_is_started(tmp_path):
         ended = rimrep_process(world, "up", "--dagster-port", str(port))
     assert ended.code == 3
     assert f"port {port} for dagster is taken" in ended.err
+    assert not (tmp_path / "data" / "up" / "running.json").exists()
+
+
+def test_one_port_asked_for_two_parts_is_named_and_nothing_is_started(tmp_path):
+    ended = rimrep_process(small_world(tmp_path), "up", "--dagster-port", "54991", "--files-port", "54991")
+    assert ended.code == 3
+    assert "port 54991 is asked for more than one part" in ended.err
+    assert not (tmp_path / "data" / "up" / "running.json").exists()
+
+
+def test_of_two_that_start_at_once_the_second_says_so_and_disturbs_nothing(tmp_path):
+    world = small_world(tmp_path)
+    folder = tmp_path / "data" / "up"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "lock"):
+        ended = rimrep_process(world, "up")
+    assert ended.code == 2
+    assert "a platform runs already" in ended.err and "it is starting" in ended.err
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+
+
+def test_an_interrupted_start_ends_at_once_with_all_that_had_started(tmp_path):
+    world = small_world(tmp_path)
+    command = [sys.executable, "-m", "rimrep_assets.cli", "up"]
+    environment = {**os.environ, **command_environment(world)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as starting:
+        wait_for(lambda: (tmp_path / "data" / "up" / "dagster" / "pid").exists(), 60, "Dagster begins to start")
+        everything = family(starting.pid)
+        begin = time.monotonic()
+        starting.send_signal(signal.SIGINT)
+        starting.wait(60)
+        assert time.monotonic() - begin < 30
+        wait_for(lambda: gone(everything), 20, "all processes are gone")
     assert not (tmp_path / "data" / "up" / "running.json").exists()
 
 
