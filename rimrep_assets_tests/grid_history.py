@@ -60,6 +60,8 @@ class Life:
     known: dict[str, GridFile] = field(default_factory=dict)
     """every file that ever was, by sha256"""
     attempts: int = 0
+    tried: list[tuple[int, list[GridFile]]] = field(default_factory=list)
+    """of each attempt how many releases there were before, and what the source held"""
 
     def __post_init__(self) -> None:
         self.source.mkdir(parents=True)
@@ -99,6 +101,7 @@ class Life:
     def publish(self, crash: int | None = None) -> Switch:
         """One attempt; it crashes before write number ``crash``."""
         switch = Switch(crash)
+        self.tried.append((len(self.attempt().log.numbers()), list(self.held.values())))
         try:
             self.attempt(switch=switch).publish()
         except Crash:
@@ -116,7 +119,14 @@ class Life:
         assert staged is not None and staged.snapshot is not None
         return attempt.projector.repository.read(staged.snapshot)
 
-    def files_of(self, record: ReleaseRecord) -> list[GridFile]:
+    def may_change(self, before: ReleaseRecord, after: ReleaseRecord) -> set[str]:
+        """The chunks that may differ between two releases: attempts that crashed in between may have staged on each
+        other."""
+        between = [files for count, files in self.tried if count == before.release]
+        states = [self._files_of(before), *between, self._files_of(after)]
+        return set().union(*(must_change(a, b, self.rules) for i, a in enumerate(states) for b in states[i + 1 :]))
+
+    def _files_of(self, record: ReleaseRecord) -> list[GridFile]:
         return [self.known[source.digest] for source in record.sources]
 
 
