@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import zarr
@@ -145,9 +146,23 @@ def days_in(store: Any) -> dict[str, dict[str, list[list[float]]]]:
     """Time -> variable -> values as xarray decodes them; times at which nothing has a value are left out."""
     found: dict[str, dict[str, list[list[float]]]] = {}
     for time, variables in in_store(store).items():
-        held = {n: np.nan_to_num(v, nan=-1.0).tolist() for n, v in variables.items() if np.isfinite(v).any()}
+        held = {n: np.nan_to_num(v, nan=-1.0).tolist() for n, v in variables.items() if not np.isnan(v).all()}
         if held:
             found[time] = held
+    return found
+
+
+def read_by_netcdf4(life: Life) -> dict[str, dict[str, list[list[float]]]]:
+    """What netCDF4, masking and scaling, reads of the source, placed by time; in the shape of ``days_in``."""
+    wanted = {"sst"} if life.rules.variables == "sst" else {"sst", "wind"}
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for path in life.source.glob("*.nc"):
+        with netCDF4.Dataset(str(path)) as file:
+            times = netCDF4.num2date(file["time"][:], file["time"].units, file["time"].calendar)
+            for name in wanted & file.variables.keys():
+                values = np.ma.filled(file[name][:].astype("f8"), -1.0).tolist()
+                for time, plane in zip(times, values, strict=True):
+                    found.setdefault(time.isoformat(), {})[name] = plane
     return found
 
 
