@@ -1,12 +1,14 @@
 """Processes that are killed while they publish a grid, and several at once: the next run finishes, and all is there once.
 
-A process is killed when a condition holds that can be seen from outside, such as so many chunks in the store.
+A process is killed at a numbered chunk, or when a condition holds that can be seen from outside.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rimrep_assets.ports.object_store import ObstoreObjects
 from rimrep_assets.ports.reconciliation import Reconciliation
 from rimrep_assets.ports.verification import verify
 from rimrep_assets_tests.grid_history import content
@@ -31,6 +34,8 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from rimrep_assets_tests.worlds import GRID, World
+from rimrep_assets_tests.test_grid_killed import killed_at
+killed_at(sys.argv[2], int(sys.argv[3]))
 World(Path(sys.argv[1])).attempt(GRID).publish()
 """
 STAGE = """
@@ -73,6 +78,37 @@ def started(world: World, script: str, *arguments: str) -> subprocess.Popen[byte
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def killed_at(call: str, number: int) -> None:
+    """Let this process be killed as soon as so many chunks were stored, read back, or copied to the stable address."""
+    import icechunk
+
+    owner, method = {
+        "stored": (icechunk.IcechunkStore, "set"),
+        "read back": (icechunk.IcechunkStore, "get"),
+        "copied": (ObstoreObjects, "write"),
+    }[call]
+    real, calls = getattr(owner, method), itertools.count(1)
+
+    def counted(self, key, *arguments, **options):
+        if "/c/" in key and next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, key, *arguments, **options)
+
+    setattr(owner, method, counted)
+
+
+def killed(world: World, call: str, number: int) -> None:
+    process = started(world, PUBLISH, call, str(number))
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, told.decode()[-2000:]
+
+
+def finished(world: World) -> None:
+    process = started(world, PUBLISH, "stored", "-1")
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told.decode()[-2000:]
+
+
 def kill_when(process: subprocess.Popen[bytes], happened: Callable[[], bool]) -> None:
     """SIGKILL at the moment at which something has happened; the process must not have ended by then."""
     while not happened():
@@ -84,11 +120,6 @@ def kill_when(process: subprocess.Popen[bytes], happened: Callable[[], bool]) ->
         raise AssertionError(f"it ended with {process.returncode} before it was killed: {told}")
     process.kill()
     process.communicate()
-
-
-def files_below(world: World, folder: str) -> int:
-    path = Path(world.store_url) / "public" / GRID / folder
-    return sum(len(names) for _, _, names in os.walk(path))
 
 
 def nothing_lost_or_doubled(world: World) -> None:
@@ -116,21 +147,18 @@ def rebuild(world: World, clean: World) -> str:
     return staged.snapshot
 
 
-def test_killed_while_staging_while_proving_and_while_projecting_the_next_run_finishes(tmp_path):
+def test_killed_while_storing_while_reading_back_and_while_copying_the_next_run_finishes(tmp_path):
     world = described(tmp_path)
     write_days(world, range(9))
     assert world.attempt(GRID).publish().release == 1
     before = stable(world)
     write_days(world, range(1, 2), seed=5)
     write_days(world, range(9, 120))
-    first = files_below(world, "data.icechunk/chunks")
-    kill_when(started(world, PUBLISH), lambda: files_below(world, "data.icechunk/chunks") >= first + 40)
-    assert differences(stable(world), before) == []
-    kill_when(started(world, PUBLISH), lambda: any(staged_of(world)))
-    assert differences(stable(world), before) == []
-    assert world.projector(GRID).log.numbers() == [1]
-    copied = files_below(world, "data.zarr/sst")
-    kill_when(started(world, PUBLISH), lambda: files_below(world, "data.zarr/sst") >= copied + 40)
+    for call, number in (("stored", 14), ("read back", 14)):
+        killed(world, call, number)
+        assert differences(stable(world), before) == []
+        assert world.projector(GRID).log.numbers() == [1]
+    killed(world, "copied", 14)
     assert world.projector(GRID).log.numbers() == [1, 2]
     ended = rimrep_process(world, "publish", GRID, "--json")
     assert ended.code == 0, ended.err
@@ -138,30 +166,28 @@ def test_killed_while_staging_while_proving_and_while_projecting_the_next_run_fi
     nothing_lost_or_doubled(world)
 
 
+def test_a_first_publication_that_is_killed_twice_is_finished_by_the_next_run(tmp_path):
+    world = described(tmp_path)
+    write_days(world, range(90))
+    for number in (9, 21):
+        killed(world, "stored", number)
+        assert world.projector(GRID).log.numbers() == []
+    finished(world)
+    nothing_lost_or_doubled(world)
+
+
 def staged_of(world: World) -> list[Path]:
     return list((Path(world.store_url) / "public" / GRID / "staging").glob("*/staged.json"))
 
 
-def test_a_first_publication_that_is_killed_twice_is_finished_by_the_next_run(tmp_path):
-    world = described(tmp_path)
-    write_days(world, range(90))
-    for chunks in (20, 60):
-        stored = files_below(world, "data.icechunk/chunks")
-        kill_when(started(world, PUBLISH), lambda n=stored + chunks: files_below(world, "data.icechunk/chunks") >= n)
-        assert world.projector(GRID).log.numbers() == []
-    process = started(world, PUBLISH)
-    assert process.wait(timeout=120) == 0, process.stderr.read()
-    nothing_lost_or_doubled(world)
-
-
-@pytest.mark.parametrize("killed", [False, True])
-def test_processes_that_stage_months_which_share_chunks_end_as_a_clean_rebuild(tmp_path, killed):
+@pytest.mark.parametrize("one_is_killed", [False, True])
+def test_processes_that_stage_months_which_share_chunks_end_as_a_clean_rebuild(tmp_path, one_is_killed):
     world = described(tmp_path, partition=PARTITION, chunk=40, cadence="P1D")
     write_days(world, range(182))
     parts = [MONTHS[0::2], MONTHS[1::2]]
     running = [started(world, STAGE, *months) for months in parts]
-    if killed:
-        kill_when(running[0], lambda: len(staged_of(world)) >= 2)
+    if one_is_killed:
+        kill_when(running[0], lambda: any(staged_of(world)))
         running[0] = started(world, STAGE, *parts[0])
     assert [process.wait(timeout=200) for process in running] == [0, 0], [p.stderr.read() for p in running]
     attempt = world.attempt(GRID)
@@ -170,11 +196,11 @@ def test_processes_that_stage_months_which_share_chunks_end_as_a_clean_rebuild(t
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("part", range(1, 10))
-def test_killed_at_any_tenth_of_its_chunks_the_next_run_finishes(tmp_path, part):
+@pytest.mark.parametrize("call", ["stored", "read back", "copied"])
+@pytest.mark.parametrize("number", range(1, 21, 3))
+def test_killed_at_any_chunk_the_next_run_finishes(tmp_path, call, number):
     world = described(tmp_path)
     write_days(world, range(60))
-    kill_when(started(world, PUBLISH), lambda: files_below(world, "data.icechunk/chunks") >= part * 8)
-    process = started(world, PUBLISH)
-    assert process.wait(timeout=120) == 0, process.stderr.read()
+    killed(world, call, number)
+    finished(world)
     nothing_lost_or_doubled(world)
