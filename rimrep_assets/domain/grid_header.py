@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rimrep_assets.domain.dataset import Dataset, ReadNetcdf
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_attributes import (
     attributes_of,
@@ -31,6 +31,7 @@ from rimrep_assets.domain.grid_layout import (
     Role,
     Variable,
 )
+from rimrep_assets.domain.grid_steps import ReadNetcdf
 from rimrep_assets.domain.grid_time import STANDARD, TimeUnits, decode_times, iso_time, parse_units
 from rimrep_assets.domain.grid_values import native, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest

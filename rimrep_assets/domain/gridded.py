@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rimrep_assets.domain.dataset import Dataset, Unpack
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_chunks import chunk_lengths
 from rimrep_assets.domain.grid_differences import fits_rules, layout_differences
@@ -25,6 +25,7 @@ from rimrep_assets.domain.grid_layout import (
     Variable,
 )
 from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_steps import Unpack
 
 __all__ = ["FileGrid", "GridHeader", "GridLayout", "GridState", "read_header", "unite"]
 
