@@ -150,7 +150,7 @@ class _United:
 
     def _variable(self, name: str, holders: Sequence[GridLayout], *, lacking: bool) -> Variable:
         variable = holders[0].variables[name]
-        variable = variable.model_copy(update={"source_dims": variable.dims, "spans": {}})
+        variable = variable.model_copy(update={"source_dims": variable.dims, "spans": {}, "wrap": None})
         if self.dataset.convert.unpack and variable.role != "coordinate":
             variable = unpacked(variable, [h.variables[name] for h in holders], self.dataset.convert.unpack)
         gaps = holders[0].varies(name) and (lacking or self.dataset.layout.cadence is not None)
