@@ -46,9 +46,9 @@ def moment_told(pattern: str, name: str) -> datetime | None:
     day = None if told is None else _date(told)
     if told is None or day is None:
         return None
-    clock = [int(told.get(code, 0)) for code in "HMS"]
+    hour, minute, second = (int(told.get(code, 0)) for code in "HMS")
     try:
-        return datetime(day.year, day.month, day.day, *clock, tzinfo=UTC)
+        return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
 

@@ -58,7 +58,7 @@ def _axis(file: RawFile, name: str, variable: Variable) -> Axis:
 def _wraps(
     file: RawFile, variables: Mapping[str, Variable], x: Axis, wrap: Wrap, problems: list[str]
 ) -> dict[str, Wrap]:
-    """The longitudes and the corners of their cells, with the range they are brought into; none where they are in it."""
+    """The longitudes and the corners of their cells with the range they are brought into; none where they are in it."""
     import numpy as np
 
     moved = into_range(x.values, wrap)

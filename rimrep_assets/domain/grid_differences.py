@@ -37,7 +37,7 @@ def fits_rules(difference: LayoutDifference, convert: Convert) -> bool:
     if kind in ("type", "packing"):
         if difference.role == "coordinate":
             return convert.unite.coordinate_tolerance > 0
-        return convert.unpack is not None
+        return convert.unpack is not None or convert.repack is not None
     return False
 
 

@@ -156,7 +156,7 @@ class TimeReading:
             if not isinstance(value, str):
                 raise ValueError("not a text")
             if step.format is not None:
-                moment = datetime.strptime(value.strip(), step.format)  # noqa: DTZ007 (the zone is given below)
+                moment = datetime.strptime(value.strip(), step.format)
             else:
                 moment = datetime.fromisoformat(value.strip())
         except ValueError:

@@ -37,7 +37,6 @@ from rimrep_assets.domain.grid_steps import ReadNetcdf
 from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest
 
-
 TABLE = "observations at places are rows of a table (format: parquet), not a grid"
 
 

@@ -82,7 +82,7 @@ class Span(StrictModel):
 
 
 class Wrap(StrictModel):
-    """The range into which longitudes are brought by whole turns; ``cells``: the last dimension are a cell's corners."""
+    """The range into which whole turns bring longitudes; ``cells``: the last dimension are corners of cells."""
 
     low: float
     high: float

@@ -60,7 +60,7 @@ class Orient(StrictModel):
     """Turn axes so that all files have them the same way; bounds turn with their axis.
 
     ``longitude`` brings x values into a range by adding or taking away 360, and rolls the grid so that they stay in
-    order. ``x`` and ``y`` need one-dimensional axes; ``longitude`` also does for two-dimensional ones, whose cells stay.
+    order. ``x`` and ``y`` need one-dimensional axes; with ``longitude`` two-dimensional ones do, and their cells stay.
     """
 
     x: Literal["ascending", "descending"] | None = None

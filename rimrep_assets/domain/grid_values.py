@@ -12,12 +12,24 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_file import RawFile
 from rimrep_assets.domain.grid_layout import Packing, Span, Variable
-from rimrep_assets.domain.grid_reencoding import adds_fill, hidden_cells, is_decoded, is_repacked, repacked, wrapped
+from rimrep_assets.domain.grid_reencoding import (
+    DoesNotFit,
+    adds_fill,
+    hidden_cells,
+    is_decoded,
+    is_repacked,
+    repacked,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+REPACK_ADVICE = "use unpack instead of repack, or leave the file out by source.exclude."
 
 
 def native(values: Any) -> np.ndarray:
@@ -136,17 +148,20 @@ def stored_fill(variable: Variable) -> Any:
     return dtype.type("nan" if dtype.kind == "f" else 0)
 
 
-def as_published(raw: np.ndarray, of_file: Variable, published: Variable) -> np.ndarray:
+def as_published(raw: np.ndarray, of_file: Variable, published: Variable, file: str = "the file") -> np.ndarray:
     """A file's stored values as they are published: the same bits, save where a step of ``convert`` changes them.
 
-    Raises: DoesNotFit where numbers cannot be re-encoded without loss (``repack``).
+    Raises: DataError naming ``file`` where numbers cannot be re-encoded without loss (``repack``).
     """
     if of_file.wrap is not None:
         raw = wrapped(raw, of_file)
     if is_unpacked(of_file, published):
         return decode(raw, of_file.packing).astype(published.dtype)
     if is_repacked(of_file, published):
-        return repacked(raw, of_file, published)
+        try:
+            return repacked(raw, of_file, published)
+        except DoesNotFit as error:
+            raise DataError(f"{file}: {of_file.source}: {error}", advice=REPACK_ADVICE) from error
     return raw.astype(published.dtype, copy=False)
 
 

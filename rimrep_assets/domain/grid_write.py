@@ -129,7 +129,7 @@ def read_static(state: GridState, name: str, open_source: OpenSource) -> np.ndar
     file = state.provider(name)
     of_file = state.layout_of(file).variables[name]
     with open_raw(open_source(file.name), file.name) as opened:
-        return as_published(read_raw(opened, of_file), of_file, state.united.variables[name])
+        return as_published(read_raw(opened, of_file), of_file, state.united.variables[name], file.name)
 
 
 def runs(slots: Sequence[Slot]) -> Iterator[tuple[int, int, Slot]]:
@@ -173,7 +173,9 @@ def assembled(
                 of_file = layout.get(name)
                 if of_file is not None:
                     raw = read_raw(opened, of_file, time_dim, times)
-                    values[start:stop] = as_published(raw, of_file, state.united.variables[name])
+                    values[start:stop] = as_published(
+                        raw, of_file, state.united.variables[name], state.by_digest[first.digest].name
+                    )
     return found
 
 
