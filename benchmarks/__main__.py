@@ -16,6 +16,10 @@ from benchmarks.measuring import Measure, in_child, in_turns
 CALLS = (
     "grids:ours",
     "grids:our_proof",
+    "grids:plain_copy",
+    "grids:floor",
+    "grids:append_to_short",
+    "grids:append_to_long",
     "grids:xarray_packed",
     "grids:xarray_default",
     "tables:ours",
@@ -28,13 +32,19 @@ CALLS = (
     "graph:tick",
     "graph:metadata_only",
 )
+LONG = ("grids:ours_long",)
+"""once, for its memory"""
 ONCE = ("platform:commit_to_run",)
 """takes minutes and its own median: not in rounds, and not in a smoke run"""
 BUDGETS = {
     "grids.vs_xarray_packed": ("times faster than xarray + dask, packing kept", ">= 3.5"),
     "grids.vs_xarray_default": ("times faster than xarray + dask, default", ">= 5"),
     "grids.memory_vs_xarray": ("peak memory, as a share of xarray's (packed)", "<= 0.30"),
+    "grids.memory_growth": ("peak memory of four times the files", "<= 1.2"),
+    "grids.vs_floor": ("times inflating and encoding the same bytes alone", "<= 2.0"),
+    "grids.plain_copy_share": ("the plain copy, on top of converting", "<= 0.25"),
     "grids.proof_share": ("proving the values, on top of converting", "<= 0.25"),
+    "grids.append_growth": ("one step more on 10 000 steps, against on 10", "<= 1.1"),
     "tables.vs_geopandas": ("times faster than geopandas", ">= 3"),
     "tables.peak_mb": ("peak memory, MB", "<= 1000"),
     "tables.proof_share": ("proving the values, on top of converting", "<= 0.25"),
@@ -59,6 +69,10 @@ def figures(found: dict[str, Measure]) -> dict[str, float]:
         "grids.vs_xarray_packed": packed.seconds / grid.seconds,
         "grids.vs_xarray_default": found["grids:xarray_default"].seconds / grid.seconds,
         "grids.memory_vs_xarray": grid.peak_mb / packed.peak_mb,
+        "grids.memory_growth": found[LONG[0]].peak_mb / grid.peak_mb,
+        "grids.vs_floor": grid.seconds / found["grids:floor"].seconds,
+        "grids.plain_copy_share": found["grids:plain_copy"].seconds / grid.seconds,
+        "grids.append_growth": found["grids:append_to_long"].seconds / found["grids:append_to_short"].seconds,
         "grids.proof_share": found["grids:our_proof"].seconds / grid.seconds,
         "tables.vs_geopandas": found["tables:geopandas"].seconds / table.seconds,
         "tables.peak_mb": table.peak_mb,
@@ -104,6 +118,7 @@ def main() -> None:
         inputs, scratch = Path(folder) / "inputs", Path(folder) / "out"
         in_child("inputs:generate", inputs, scratch / "none", told.smoke)
         found = in_turns(CALLS, inputs, scratch, 1 if told.smoke else 3, told.smoke)
+        found |= in_turns(LONG, inputs, scratch, 1, told.smoke)
         if not told.smoke:
             found |= in_turns(ONCE, inputs, scratch, 1, told.smoke)
         for module, theirs in (("grids", "xarray_packed"), ("tables", "geopandas")):

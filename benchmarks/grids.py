@@ -1,4 +1,4 @@
-"""Daily NetCDF files into one Zarr store: our staging, our proof, and xarray with dask.
+"""Daily NetCDF files into one Zarr store: our staging, proof and plain copy, their floor, and xarray with dask.
 
 Here belongs one function a side; each imports all that it needs before its clock starts. Not here: processes and
 medians (``measuring``).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,16 @@ def _opener(inputs: Path) -> Callable[[str], Path]:
 
 def ours(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     """What the step ``data`` does: headers read and united, blocks written into Icechunk and committed."""
-    load("filelock", "icechunk", "netCDF4", "pandas", "xarray")
+    _convert(inputs, out, size, clock, size.days)
+
+
+def ours_long(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
+    """The same with a series that is four times as long."""
+    _convert(inputs, out, size, clock, size.long_days)
+
+
+def _convert(inputs: Path, out: Path, size: Size, clock: Clock, days: int) -> None:
+    load("deflate", "filelock", "h5py", "icechunk", "netCDF4", "numcodecs", "pandas", "xxhash")
     import zarr
 
     from rimrep_assets.domain.grid_axis import changed_blocks
@@ -59,20 +69,23 @@ def ours(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     from rimrep_assets.domain.gridded import unite
 
     dataset, repository = dataset_for(size), _repository(out)
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in grid_files(inputs)}
+    files = grid_files(inputs, days)
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     with clock:
-        headers = [read_header(p, p.name, digests[p.name], dataset) for p in grid_files(inputs)]
+        headers = [read_header(p, p.name, digests[p.name], dataset) for p in files]
         state = unite(headers, dataset)
         session = repository.stage_from(None, None)
         blocks = changed_blocks(None, state, state.chunk)
-        write_grid(zarr.open_group(session.store, mode="a"), None, state, blocks, dataset, _opener(inputs))
+        group = zarr.open_group(session.store, mode="a")
+        written = write_grid(group, None, state, blocks, dataset, _opener(inputs), os.cpu_count() or 2)
         snapshot = repository.commit(session, "benchmark", {})
-    (out / "staged.json").write_text(json.dumps({"snapshot": snapshot, "state": state.model_dump(mode="json")}))
+    told = {"snapshot": snapshot, "state": state.model_dump(mode="json"), "digests": written}
+    (out / "staged.json").write_text(json.dumps(told))
 
 
 def our_proof(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
-    """What the step ``datapackage`` does with it first: all read back, compared, and sampled by a second reader."""
-    load("dask.array", "h5netcdf", "icechunk", "netCDF4", "pandas", "zarr")
+    """What the step ``datapackage`` does with it first: all read back, digests compared, a sample of every file."""
+    load("dask.array", "deflate", "h5netcdf", "icechunk", "netCDF4", "pandas", "xxhash", "zarr")
     import xarray as xr
 
     from rimrep_assets.domain.grid_axis import changed_blocks
@@ -81,13 +94,114 @@ def our_proof(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
 
     dataset, repository = dataset_for(size), _repository(out)
     staged = json.loads((out / "staged.json").read_text())
+    digests = {int(block): found for block, found in staged["digests"].items()}
     with clock:
         state = GridState.model_validate(staged["state"])
         group, store = repository.group(staged["snapshot"]), repository.read(staged["snapshot"])
         blocks = changed_blocks(None, state, state.chunk)
         with xr.open_zarr(store, consolidated=False, chunks=None) as published:
-            proofs, _ = prove_grid(group, state, blocks, dataset, _opener(inputs), 1, published)
+            threads = os.cpu_count() or 2
+            proofs, _ = prove_grid(group, state, blocks, dataset, _opener(inputs), 1, published, digests, threads)
     assert not [difference for proof in proofs for difference in proof.differences]
+    assert all(proof.sampled for proof in proofs[:-1])
+
+
+def plain_copy(_inputs: Path, out: Path, _size: Size, clock: Clock) -> None:
+    """The copy at the stable address, made anew from what ``ours`` wrote."""
+    load("icechunk", "zarr")
+    from types import SimpleNamespace
+    from typing import cast
+
+    from rimrep_assets.domain.release import ReleaseRecord
+    from rimrep_assets.ports.plain_copy import PlainCopy
+
+    repository = _repository(out)
+    staged = json.loads((out / "staged.json").read_text())
+    told = {"dataset": "grid", "release": 1, "data_version": "1", "snapshot": staged["snapshot"], "datapackage": {}}
+    with clock:
+        PlainCopy(repository.store, repository).project(cast(ReleaseRecord, SimpleNamespace(**told)))
+
+
+def floor(inputs: Path, _out: Path, size: Size, clock: Clock) -> None:
+    """Inflating and encoding the same bytes with the same libraries in as many threads, and nothing else."""
+    load("deflate", "h5py", "netCDF4", "numcodecs")
+    from concurrent.futures import ThreadPoolExecutor
+
+    import deflate
+    import netCDF4
+    import numcodecs
+    import numpy as np
+
+    from rimrep_assets.domain.grid_hdf5 import chunk_indexes
+
+    encode = numcodecs.Blosc("zstd", 3, numcodecs.Blosc.SHUFFLE, typesize=2).encode
+    files = grid_files(inputs, size.days)
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for start in range(0, len(files), size.chunk_days):
+            some = files[start : start + size.chunk_days]
+            for name in VARIABLES:
+                packed, planes = [], []
+                for path in some:
+                    with path.open("rb") as raw:
+                        for stored in chunk_indexes(path, [name])[name].stored.values():
+                            raw.seek(stored.offset)
+                            packed.append(raw.read(stored.size))
+                    with netCDF4.Dataset(path) as file:
+                        file.set_auto_maskandscale(False)
+                        planes.append(file[name][0])
+                whole = np.stack(planes)
+                chunks = [
+                    np.ascontiguousarray(whole[:, i : i + size.chunk_lat, j : j + size.chunk_lon])
+                    for i in range(0, size.lat, size.chunk_lat)
+                    for j in range(0, size.lon, size.chunk_lon)
+                ]
+                with clock:
+                    for done in [pool.submit(deflate.zlib_decompress, p, size.lat * size.lon * 2) for p in packed]:
+                        done.result()
+                    for encoded in [pool.submit(encode, chunk) for chunk in chunks]:
+                        encoded.result()
+
+
+def append_to_short(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
+    """One step more on a store of 10 steps."""
+    _append(inputs, out, size, clock, 10)
+
+
+def append_to_long(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
+    """One step more on a store of 10 000 steps, each of a file of its own."""
+    _append(inputs, out, size, clock, 10_000)
+
+
+def _append(inputs: Path, out: Path, size: Size, clock: Clock, steps: int) -> None:
+    """What one more file costs; the files before are headers alone, and only the block that grows holds values."""
+    load("deflate", "filelock", "h5py", "icechunk", "netCDF4", "numcodecs", "pandas", "xxhash")
+    import zarr
+
+    from rimrep_assets.domain.grid_axis import changed_blocks
+    from rimrep_assets.domain.grid_header import read_header
+    from rimrep_assets.domain.grid_time import DAY
+    from rimrep_assets.domain.grid_write import write_grid
+    from rimrep_assets.domain.gridded import unite
+
+    dataset, repository = dataset_for(size), _repository(out)
+    path = grid_files(inputs, 1)[0]
+    one = read_header(path, path.name, "0", dataset)
+
+    def of_day(number: int) -> Any:
+        told = {"name": f"{number:06}.nc", "digest": f"{number:x}", "times": (one.file.times[0] + number * DAY,)}
+        return one.model_copy(update={"file": one.file.model_copy(update=told)})
+
+    base = unite([of_day(n) for n in range(steps)], dataset)
+    session = repository.stage_from(None, None)
+    last = changed_blocks(None, base, base.chunk)[-1:]
+    write_grid(zarr.open_group(session.store, mode="a"), None, base, last, dataset, lambda _: path)
+    repository.commit(session, "benchmark", {})
+    with clock:
+        state = unite([*base.headers(), of_day(steps)], dataset)
+        session = repository.stage_from(repository.tip().snapshot, repository.tip())  # type: ignore[union-attr]
+        blocks = changed_blocks(base, state, state.chunk)
+        write_grid(zarr.open_group(session.store, mode="a"), base, state, blocks, dataset, lambda _: path)
+        repository.commit(session, "benchmark", {})
 
 
 def _xarray(inputs: Path, out: Path, size: Size, clock: Clock, decoded: bool) -> None:
@@ -96,7 +210,7 @@ def _xarray(inputs: Path, out: Path, size: Size, clock: Clock, decoded: bool) ->
 
     with clock:
         options: dict[str, Any] = {} if decoded else {"mask_and_scale": False}
-        with xr.open_mfdataset(grid_files(inputs), **options) as files:
+        with xr.open_mfdataset(grid_files(inputs, size.days), **options) as files:
             files.chunk(size.chunks).to_zarr(out / "data.zarr")
 
 

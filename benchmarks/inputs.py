@@ -19,6 +19,8 @@ class Size:
     """How much is converted; ``chunk_*`` are lengths of the published chunks."""
 
     days: int
+    long_days: int
+    """of the series on which memory is compared"""
     lat: int
     lon: int
     chunk_days: int
@@ -36,13 +38,23 @@ class Size:
 
 
 FULL = Size(
-    30, 450, 800, 30, 150, 200, 500_000, ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"), 1000
+    120,
+    480,
+    900,
+    1600,
+    30,
+    300,
+    400,
+    500_000,
+    ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"),
+    1000,
 )
-SMOKE = Size(4, 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",), 40)
+SMOKE = Size(4, 8, 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",), 40)
 
 
-def grid_files(folder: Path) -> list[Path]:
-    return sorted((folder / "grids").glob("*.nc"))
+def grid_files(folder: Path, days: int) -> list[Path]:
+    """The first ``days`` files of the series."""
+    return sorted((folder / "grids").glob("*.nc"))[:days]
 
 
 def table_file(folder: Path) -> Path:
@@ -50,10 +62,10 @@ def table_file(folder: Path) -> Path:
 
 
 def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
-    """Write ``size.days`` NetCDF files below ``grids`` and one CSV file below ``tables``; nothing is timed."""
+    """Write ``size.long_days`` NetCDF files below ``grids`` and one CSV file below ``tables``; nothing is timed."""
     (folder / "grids").mkdir(parents=True)
     (folder / "tables").mkdir(parents=True)
-    for number in range(size.days):
+    for number in range(size.long_days):
         _write_day(folder / "grids", number, size)
     _write_loggers(table_file(folder), size.rows)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Clock:
-    """Wall seconds of what runs inside it, and the peak resident memory of the process when it ends."""
+    """Wall seconds of all that runs inside it, and the peak resident memory of the process when it ends."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -39,7 +41,7 @@ class Clock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.seconds = time.perf_counter() - self._begin
+        self.seconds += time.perf_counter() - self._begin
         self.read_peak()
 
     def read_peak(self) -> None:
@@ -74,13 +76,16 @@ def in_child(call: str, inputs: Path, out: Path, smoke: bool) -> Measure:
 def in_turns(calls: Sequence[str], inputs: Path, scratch: Path, rounds: int, smoke: bool) -> dict[str, Measure]:
     """Every call once a round, one after the other, so that a busy minute hits all alike.
 
-    A side writes into ``<module>-<function>-<round>``; ``our_proof`` reads what ``ours`` wrote in the same round.
+    A side writes into ``<module>-<function>-<round>``; ``our_proof`` and ``plain_copy`` read what ``ours`` wrote in the
+    same round. Of what was written only the first round is kept.
     """
     found: dict[str, list[Measure]] = {call: [] for call in calls}
     for number in range(rounds):
         for call in calls:
-            folder = f"{call.replace('our_proof', 'ours').replace(':', '-')}-{number}"
+            folder = f"{re.sub('our_proof|plain_copy', 'ours', call).replace(':', '-')}-{number}"
             found[call].append(in_child(call, inputs, scratch / folder, smoke))
+        for written in scratch.glob(f"*-{number}") if number else ():
+            shutil.rmtree(written)
     return {
         call: Measure(statistics.median(m.seconds for m in rows), statistics.median(m.peak_mb for m in rows))
         for call, rows in found.items()

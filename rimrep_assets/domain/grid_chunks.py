@@ -5,13 +5,15 @@ Here belong the sizes of chunks, chosen or declared. Not here: writing them (``g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_layout import GridLayout, Variable
+from rimrep_assets.domain.grid_values import Band
 
 if TYPE_CHECKING:
+    from rimrep_assets.domain.grid_axis import Slot
     from rimrep_assets.domain.grid_state import GridState
 
 CHUNK_BYTES = 2_000_000
@@ -23,7 +25,7 @@ LEAST_STEPS, MOST_STEPS = 16, 1024
 AXIS_CHUNK = 8192
 """least chunk of a time axis: one chunk for each step would cost one request each"""
 HELD_BYTES = 256_000_000
-"""so many bytes of blocks are held at a time; a single variable's block may be larger"""
+"""so many bytes of a block are held at a time; a single row of chunks may be larger"""
 
 
 def shape_of(state: GridState, name: str) -> tuple[int, ...]:
@@ -59,24 +61,40 @@ def blocks_in_chunk(state: GridState, name: str, chunk: int) -> range:
     return range(min(chunk * per_chunk, blocks), min((chunk + 1) * per_chunk, blocks))
 
 
-def batches(state: GridState) -> Iterator[list[str]]:
-    """Varying variables in groups whose blocks fit into ``HELD_BYTES`` together."""
+def bands(state: GridState, name: str) -> Iterator[Band]:
+    """Pieces of a varying variable's block of at most about ``HELD_BYTES``, cut along its first other dimension.
+
+    Each is a number of whole chunks, one at least; None stands for all of a block that is small enough.
+    """
     import numpy as np
 
-    batch: list[str] = []
-    held = 0
-    for name in varying(state):
-        cells = state.chunk
-        for size in shape_of(state, name)[1:]:
-            cells *= size
-        size = cells * np.dtype(state.united.variables[name].dtype).itemsize
-        if batch and held + size > HELD_BYTES:
-            yield batch
-            batch, held = [], 0
-        batch.append(name)
-        held += size
-    if batch:
-        yield batch
+    shape, lengths = shape_of(state, name), chunks_of(state, name)
+    if len(shape) == 1:
+        yield None
+        return
+    line = state.chunk * np.dtype(state.united.variables[name].dtype).itemsize * _product(shape[2:])
+    step = max(1, HELD_BYTES // (line * lengths[1])) * lengths[1]
+    if step >= shape[1]:
+        yield None
+        return
+    for start in range(0, shape[1], step):
+        yield state.united.variables[name].dims[1], start, min(start + step, shape[1])
+
+
+def runs(slots: Sequence[Slot]) -> Iterator[tuple[int, int, Slot]]:
+    """Stretches of slots that lie in one file one after the other: ``(start, stop, first slot)``, gaps left out."""
+    start = 0
+    for stop in range(1, len(slots) + 1):
+        first = slots[start]
+        follows = (
+            stop < len(slots)
+            and slots[stop].digest == first.digest
+            and slots[stop].position == first.position + stop - start
+        )
+        if not follows:
+            if first.digest is not None:
+                yield start, stop, first
+            start = stop
 
 
 def varying(state: GridState) -> list[str]:

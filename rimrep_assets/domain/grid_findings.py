@@ -16,6 +16,8 @@ from rimrep_assets.domain.proof import FileProof, capped
 if TYPE_CHECKING:
     import numpy as np
 
+WHOLE = "(the grid as a whole)"
+"""the name of the proof of what belongs to no file: times without one, axes, arrays that should not be there"""
 TOLD = 3
 """so many cells are told of one array in one block"""
 

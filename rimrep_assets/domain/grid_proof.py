@@ -1,36 +1,38 @@
-"""Whether what was written is what the source holds: every changed value bit for bit, and a sample by other readers.
+"""Whether what was written is what the source holds: every changed value read back, and a sample by other readers.
 
-Here belongs the complete reading back. Not here: the reader that shares no code with ours (``grid_sample``), or what
-is counted in the same pass (``grid_stats``).
+While it was written, every file's values got digests; what is read back from the store must give the same. Where it
+does not, or where no digest is known, the file is read again, by the slow way, and the cells that differ are told.
+
+Here belongs the complete reading back. Not here: the reader that shares no code with ours (``grid_sample``), how
+digests are made (``grid_digests``), or what is counted in the same pass (``grid_stats``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
-from rimrep_assets.domain.grid_axis import Slot, block_slots
-from rimrep_assets.domain.grid_chunks import batches
+from rimrep_assets.domain.grid_axis import block_slots
+from rimrep_assets.domain.grid_block import BlockReader
+from rimrep_assets.domain.grid_chunks import varying
+from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_encoding import decoded_fill
 from rimrep_assets.domain.grid_facts import measure_grid
-from rimrep_assets.domain.grid_findings import TOLD, Findings
-from rimrep_assets.domain.grid_header import read_header
-from rimrep_assets.domain.grid_layout import FileGrid, GridHeader, Packing
-from rimrep_assets.domain.grid_sample import sample_file
+from rimrep_assets.domain.grid_findings import TOLD, WHOLE, Findings
+from rimrep_assets.domain.grid_layout import FileGrid, GridLayout, Packing
+from rimrep_assets.domain.grid_proof_block import VariableOfBlock
+from rimrep_assets.domain.grid_reencoding import adds_fill, is_repacked
+from rimrep_assets.domain.grid_sample import OtherReading, Pick, choose, compare, read_independently
+from rimrep_assets.domain.grid_source import OpenSource, Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
 from rimrep_assets.domain.grid_time import SECOND, decode_times, iso_time, parse_units, same_units
-from rimrep_assets.domain.grid_values import (
-    adds_fill,
-    as_published,
-    is_unpacked,
-    read_raw,
-    sha256_of,
-    stored_fill,
-)
-from rimrep_assets.domain.grid_write import OpenSource, OpenSources, runs
+from rimrep_assets.domain.grid_values import is_unpacked
+from rimrep_assets.domain.grid_write import read_static
 from rimrep_assets.domain.proof import FileProof
 
 if TYPE_CHECKING:
@@ -39,9 +41,6 @@ if TYPE_CHECKING:
     import zarr
 
 __all__ = ["WHOLE", "BlockStats", "measure_grid", "prove_grid"]
-
-WHOLE = "(the grid as a whole)"
-"""the name of the proof of what belongs to no file: times without one, axes, arrays that should not be there"""
 
 
 def prove_grid(
@@ -52,37 +51,36 @@ def prove_grid(
     open_source: OpenSource,
     seed: int,
     published: xr.Dataset,
+    digests: Mapping[int, BlockDigests] | None = None,
+    threads: int = 2,
 ) -> tuple[list[FileProof], dict[int, BlockStats]]:
     """Hold ``group`` against the source files of ``blocks``, and count the blocks' values.
 
-    Complete: every value of the blocks, variables without time, axes, times, packing, units. Independent: of each file
-    one chunk, chosen by ``seed``, decoded by another reader and compared with ``published`` (the same store through
-    xarray, decoded) at the same time. The last proof, named ``WHOLE``, is about what belongs to no file.
+    Complete: every value of the blocks by its digest in ``digests`` (those of ``write_grid``; of a block without them
+    by reading its files again), variables without time, axes, times, packing, units. Independent: of each file one
+    chunk, chosen by ``seed``, read by other libraries and compared with what was read back, decoded by xarray with
+    the attributes of ``published`` (the same store). The last proof, named ``WHOLE``, is about what belongs to no file.
     Differences are told, not raised. Raises: DataError when a source file cannot be read.
     """
     wanted = sorted(set(blocks))
-    places: dict[str, list[int]] = {}
-    for position in (p for block in wanted for p in _positions(state, block)):
-        places.setdefault(state.axis[position].digest or "", []).append(position)
     calendar = state.united.time.calendar if state.united.time else ""
     findings = Findings([slot.time for slot in state.axis], calendar)
-    proof = _Proof(group, state, dataset, open_source, findings, places)
     files = _files_of(state, wanted)
-    proof.whole()
-    for file in files:
-        proof.describes(file)
-    stats = {block: proof.block(block) for block in wanted}
-    proofs = []
-    for file in files:
-        path, positions = open_source(file.name), places[file.digest]
-        sampled, differences = sample_file(path, file, state, positions, dataset, published, seed)
-        proofs.append(findings.of(file.name, file.digest, sampled, differences))
-    proofs.append(findings.of(WHOLE, "", 0, []))
-    return proofs, stats
-
-
-def _positions(state: GridState, block: int) -> range:
-    return range(block * state.chunk, min((block + 1) * state.chunk, len(state.axis)))
+    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as other:
+        reader = BlockReader(group, state, pool)
+        sources = Sources(state, open_source)
+        proof = _Proof(group, state, dataset, sources, findings, published, digests or {}, reader, pool)
+        proof.whole()
+        described = {digest: proof.described(state.layouts[digest]) for digest in {file.layout for file in files}}
+        for file in files:
+            for problem in described[file.layout]:
+                findings.tell(file.name, problem)
+            proof.times_of(file, wanted)
+        picks = choose(state, wanted, seed)
+        readings = _Readings(proof, picks, wanted, other)
+        stats = {block: proof.block(block, readings.of(block)) for block in wanted}
+    proofs = [findings.of(file.name, file.digest, proof.sampled.get(file.digest, 0), []) for file in files]
+    return [*proofs, findings.of(WHOLE, "", 0, [])], stats
 
 
 def _files_of(state: GridState, blocks: Sequence[int]) -> list[FileGrid]:
@@ -90,18 +88,46 @@ def _files_of(state: GridState, blocks: Sequence[int]) -> list[FileGrid]:
     return sorted((state.by_digest[d] for d in digests if d is not None), key=lambda f: f.name)
 
 
+class _Readings:
+    """The other reader's work: done in a thread of its own, a block ahead of the comparison."""
+
+    def __init__(
+        self, proof: _Proof, picks: Mapping[int, Sequence[Pick]], blocks: Sequence[int], other: Executor
+    ) -> None:
+        self.proof, self.picks, self.other = proof, picks, other
+        self.following = dict(zip(blocks, [*blocks[1:], None], strict=True))
+        self.begun: dict[int, list[tuple[Pick, Future[OtherReading | str]]]] = {}
+        if blocks:
+            self._begin(blocks[0])
+
+    def _begin(self, block: int) -> None:
+        self.begun[block] = [
+            (pick, self.other.submit(self.proof.independently, pick)) for pick in self.picks.get(block, ())
+        ]
+
+    def of(self, block: int) -> list[tuple[Pick, Future[OtherReading | str]]]:
+        """The readings of one block, which may still be under way; the next block's are begun."""
+        following = self.following[block]
+        if following is not None:
+            self._begin(following)
+        return self.begun.pop(block)
+
+
 @dataclass
 class _Proof:
     group: zarr.Group
     state: GridState
     dataset: Dataset
-    open_source: OpenSource
+    sources: Sources
     findings: Findings
-    places: dict[str, list[int]]
-    """positions of the blocks by the content that stands there"""
-    fresh: dict[str, GridHeader] = field(default_factory=dict)
+    published: xr.Dataset
+    digests: Mapping[int, BlockDigests]
+    reader: BlockReader
+    pool: Executor
     times: tuple[int, ...] = ()
     """the published time axis, read back"""
+    sampled: dict[str, int] = field(default_factory=dict)
+    """values that the other reader decoded, by the file's content"""
 
     def whole(self) -> None:
         """Arrays, their dimensions and packing, the time axis, and the values of what does not vary with time."""
@@ -117,7 +143,8 @@ class _Proof:
             dims = tuple(array.metadata.dimension_names or ())
             if dims != variable.dims:
                 self.findings.tell(WHOLE, f"{name}: dimensions {dims}, expected {variable.dims}")
-            self._packing(WHOLE, name, array, variable.packing, variable.dtype)
+            for problem in _packing_problems(name, array, variable.packing, variable.dtype):
+                self.findings.tell(WHOLE, problem)
             if not united.varies(name):
                 self._static(name, array)
         if united.time and united.time.name in there:
@@ -127,15 +154,12 @@ class _Proof:
         return self.group[name]
 
     def _static(self, name: str, array: Any) -> None:
-        variable = self.state.united.variables[name]
-        provider = self.state.layout_of(self.state.provider(name)).variables[name]
-        if is_unpacked(provider, variable):
-            return
+        """What does not vary with time against the file that it was taken from, read anew."""
+        provider = self.state.provider(name)
+        expected = read_static(self.state, name, self.sources.open_source)
         values = array[...]
-        self.findings.count(WHOLE, values.size)
-        if sha256_of(values) != variable.sha256:
-            source = self.state.provider(name).name
-            self.findings.tell(WHOLE, f"{name}: the published values are not those that were read from {source}")
+        self.findings.count(provider.name, values.size)
+        self.findings.equal(provider.name, name, None, expected, values)
 
     def _time_axis(self, array: Any) -> None:
         time = self.state.united.time
@@ -161,148 +185,113 @@ class _Proof:
         if len(wrong) > TOLD:
             self.findings.tell(WHOLE, f"{time.name}: {len(wrong) - TOLD} more times differ")
 
-    def _packing(self, name: str, variable: str, array: Any, expected: Packing, dtype: str) -> None:
-        """Whether the published attributes unpack as the source's do."""
-        attributes = dict(array.attrs)
-        if array.dtype.name != dtype:
-            self.findings.tell(name, f"{variable}: type {array.dtype.name}, source {dtype}")
-            return
-        fill = None if expected.fill is None else expected.fill.numpy()
-        for key, source, there in (
-            ("_FillValue", fill, decoded_fill(attributes.get("_FillValue"), dtype)),
-            ("scale_factor", _plain(expected.scale), attributes.get("scale_factor")),
-            ("add_offset", _plain(expected.offset), attributes.get("add_offset")),
-            ("missing_value", _missing(expected), attributes.get("missing_value")),
-            ("_Unsigned", "true" if expected.unsigned else None, attributes.get("_Unsigned")),
-        ):
-            both_nan = _is_nan(source) and _is_nan(there)
-            if source != there and not both_nan:
-                self.findings.tell(name, f"{variable}: {key} {_word(there)}, source {_word(source)}")
-
-    def describes(self, file: FileGrid) -> None:
-        """One file's own header, read anew, against the published attributes, axes and times."""
-        header = read_header(self.open_source(file.name), file.name, file.digest, self.dataset)
-        self.fresh[file.digest] = header
-        if header.layout.digest != file.layout or header.file.times != file.times:
-            self.findings.tell(file.name, "its header is not the one that was remembered of it")
-        for name, of_file in header.layout.variables.items():
+    def described(self, layout: GridLayout) -> list[str]:
+        """Where the published attributes are not those of files of one layout."""
+        found: list[str] = []
+        for name, of_file in layout.variables.items():
             variable = self.state.united.variables.get(name)
             if variable is None or name not in self.group:
                 continue
             array = self._array(name)
-            if variable.role != "coordinate" and not is_unpacked(of_file, variable):
+            reencoded = is_unpacked(of_file, variable) or is_repacked(of_file, variable)
+            if variable.role != "coordinate" and not reencoded:
                 added = adds_fill(of_file.packing, variable.packing)
                 expected = variable.packing if added else of_file.packing
-                self._packing(file.name, name, array, expected, of_file.dtype)
+                found += _packing_problems(name, array, expected, of_file.dtype)
             units = array.attrs.get("units")
             if of_file.units is not None and not same_units(of_file.units, units):
-                self.findings.tell(file.name, f"{name}: unit {_word(units)}, source {of_file.units}")
-        self._times_of(file, header)
-        self._statics_of(file, header)
+                found.append(f"{name}: unit {_word(units)}, source {of_file.units}")
+        return found
 
-    def _times_of(self, file: FileGrid, header: GridHeader) -> None:
+    def times_of(self, file: FileGrid, blocks: Sequence[int]) -> None:
+        """The file's times against the published ones at its places in ``blocks``."""
         time = self.state.united.time
         if time is None or not self.times:
             return
+        wanted = set(blocks)
         # With a cadence the axis is in whole seconds.
         slack = SECOND // 2 if self.state.cadence else 0
-        for i in (i for i in self.places[file.digest] if i < len(self.times)):
-            slot = self.state.axis[i]
-            exact = _time_at(header.file, slot.position)
-            if exact is None or abs(exact - self.times[i]) > slack:
-                words = [iso_time(t, time.calendar) if t is not None else "none" for t in (exact, self.times[i])]
-                self.findings.tell(file.name, f"{time.name} [{i}]: source {words[0]}, published {words[1]}")
+        for row in self.rows.get(file.digest, ()):
+            if row >= len(self.times) or row // self.state.chunk not in wanted:
+                continue
+            exact = _time_at(file, self.state.axis[row].position)
+            if exact is None or abs(exact - self.times[row]) > slack:
+                words = [iso_time(t, time.calendar) if t is not None else "none" for t in (exact, self.times[row])]
+                self.findings.tell(file.name, f"{time.name} [{row}]: source {words[0]}, published {words[1]}")
 
-    def _statics_of(self, file: FileGrid, header: GridHeader) -> None:
-        """A file's axes and constant variables against the published ones, as far as the rules tie them."""
-        import numpy as np
+    @cached_property
+    def rows(self) -> dict[str, list[int]]:
+        """The places of every file on the axis, by its content."""
+        found: dict[str, list[int]] = {}
+        for row, slot in enumerate(self.state.axis):
+            if slot.digest is not None:
+                found.setdefault(slot.digest, []).append(row)
+        return found
 
-        tolerance = self.dataset.convert.unite.coordinate_tolerance
-        with OpenSources(self.state, self.open_source) as sources:
-            for name, of_file in header.layout.variables.items():
-                variable = self.state.united.variables.get(name)
-                if variable is None or self.state.united.varies(name) or name not in self.group:
-                    continue
-                loose = variable.role == "coordinate" and tolerance > 0
-                if not loose and self.state.provider(name).digest != file.digest:
-                    continue
-                raw = read_raw(sources.of(file.digest)[1], of_file)
-                values = self._array(name)[...]
-                self.findings.count(file.name, raw.size)
-                if loose:
-                    close = np.isclose(raw.astype("f8"), values.astype("f8"), rtol=0, atol=tolerance, equal_nan=True)
-                    self.findings.cells(file.name, name, None, close, raw, values)
-                else:
-                    expected = as_published(raw, of_file, variable)
-                    self.findings.equal(file.name, name, None, expected, values)
+    @cached_property
+    def stamps(self) -> np.ndarray | None:
+        """The published times as xarray reads them."""
+        time = self.state.united.time
+        return self.published[time.name].values if time and time.name in self.published.variables else None
 
-    def block(self, block: int) -> BlockStats:
-        """Every value of one block against its files; returns what was counted."""
+    def independently(self, pick: Pick) -> OtherReading | str:
+        """One file as the other reader sees it."""
+        source = self.sources.of(pick.file.digest)
+        by_fast_way = source.variables[pick.name].source in source.indexes
+        return read_independently(pick, source.path, self.state, self.dataset, self.published, by_fast_way)
+
+    def block(self, block: int, readings: Sequence[tuple[Pick, Future[OtherReading | str]]]) -> BlockStats:
+        """Every value of one block; returns what was counted."""
         if self.state.united.time is None:
-            return self._static_stats()
-        slots = block_slots(self.state.axis, block, self.state.chunk)
-        start = block * self.state.chunk
-        found: dict[str, VariableStats] = {}
-        for names in batches(self.state):
-            there = {n: self._array(n)[start : start + len(slots)] for n in names if n in self.group}
-            with OpenSources(self.state, self.open_source) as sources:
-                for first, stop, slot in runs(slots):
-                    self._run(there, start, first, stop, slot, sources)
-            for name, values in there.items():
-                self._gaps(name, values, slots, start)
-                variable = self.state.united.variables[name]
-                if variable.role == "data":
-                    found[name] = count(values, variable.packing)
-        return BlockStats(variables=found)
+            counted = self._static_stats()
+        else:
+            counted = {}
+            for name in varying(self.state):
+                if name in self.group:
+                    stats = VariableOfBlock(self, block, name).proven()
+                    if self.state.united.variables[name].role == "data":
+                        counted[name] = stats
+        self._sample(block, readings)
+        return BlockStats(variables=counted)
 
-    def _static_stats(self) -> BlockStats:
-        return BlockStats(
-            variables={
-                name: count(self._array(name)[...], variable.packing)
-                for name, variable in self.state.united.variables.items()
-                if variable.role == "data" and name in self.group
-            }
-        )
+    def _static_stats(self) -> dict[str, VariableStats]:
+        return {
+            name: count(self._array(name)[...], variable.packing)
+            for name, variable in self.state.united.variables.items()
+            if variable.role == "data" and name in self.group
+        }
 
-    def _run(
-        self, there: dict[str, np.ndarray], start: int, first: int, stop: int, slot: Slot, sources: OpenSources
-    ) -> None:
-        """Consecutive times of one file against the published ones."""
-        assert slot.digest is not None and self.state.united.time is not None
-        file = self.state.by_digest[slot.digest]
-        _, opened = sources.of(slot.digest)
-        times = slice(slot.position, slot.position + stop - first)
-        variables = self.fresh[slot.digest].layout.variables
-        for name, values in there.items():
-            of_file = variables.get(name)
-            if of_file is None:
+    def _sample(self, block: int, readings: Sequence[tuple[Pick, Future[OtherReading | str]]]) -> None:
+        """What the other reader made of the block's files, against the published chunk as xarray reads it."""
+        chunks: dict[str, np.ndarray] = {}
+        for pick, future in readings:
+            reading = future.result()
+            if isinstance(reading, str):
+                self.findings.tell(pick.file.name, reading)
                 continue
-            published = self.state.united.variables[name]
-            raw = read_raw(opened, of_file, self.state.united.time.dim, times)
-            self.findings.count(file.name, raw.size)
-            expected = as_published(raw, of_file, published)
-            self.findings.equal(file.name, name, start + first, expected, values[first:stop])
-            if adds_fill(of_file.packing, published.packing) and published.packing.fill is not None:
-                hidden = raw == published.packing.fill.numpy()
-                if hidden.any():
-                    self.findings.tell(
-                        file.name,
-                        f"{name}: {int(hidden.sum())} values are {published.packing.fill}, which marks times "
-                        "without a file and would be read as missing",
-                    )
-
-    def _gaps(self, name: str, values: np.ndarray, slots: Sequence[Slot], start: int) -> None:
-        """Fill is expected where no file stands, and where the file has no such variable."""
-        import numpy as np
-
-        fill = stored_fill(self.state.united.variables[name])
-        for i, slot in enumerate(slots[: len(values)]):
-            header = self.fresh[slot.digest] if slot.digest is not None else None
-            if header is not None and name in header.layout.variables:
+            if pick.name not in self.published.variables:
+                self.findings.tell(pick.file.name, f"{pick.name}: is not in the published dataset")
                 continue
-            owner = WHOLE if header is None else header.file.name
-            self.findings.count(owner, values[i].size)
-            self.findings.equal(owner, name, start + i, np.full_like(values[i : i + 1], fill), values[i : i + 1])
+            if pick.name not in chunks:
+                chunks[pick.name] = self._published_chunk(pick)
+            there, stamps = chunks[pick.name], None
+            if self.state.united.varies(pick.name):
+                there = there[[row - block * self.state.chunk for row in pick.rows]]
+                stamps = self.stamps[list(pick.rows)] if self.stamps is not None else None
+            compared, problems = compare(pick, reading, there, stamps, self.state)
+            self.sampled[pick.file.digest] = compared
+            for problem in problems:
+                self.findings.tell(pick.file.name, problem)
+
+    def _published_chunk(self, pick: Pick) -> np.ndarray:
+        """The decoded values of all picks of one variable in one block: they share one chunk's extent."""
+        window = dict(pick.windows)
+        if self.state.united.varies(pick.name):
+            assert self.state.united.time is not None
+            start = pick.block * self.state.chunk
+            window[self.state.united.time.dim] = slice(start, start + self.state.chunk)
+        values: np.ndarray = self.published.variables[pick.name].isel(window).values
+        return values
 
 
 def _time_at(file: FileGrid, position: int) -> int | None:
@@ -310,6 +299,26 @@ def _time_at(file: FileGrid, position: int) -> int | None:
     if file.positions:
         return next((t for t, p in zip(file.times, file.positions, strict=True) if p == position), None)
     return file.times[position] if position < len(file.times) else None
+
+
+def _packing_problems(variable: str, array: Any, expected: Packing, dtype: str) -> list[str]:
+    """Where the published attributes do not unpack as expected."""
+    attributes = dict(array.attrs)
+    if array.dtype.name != dtype:
+        return [f"{variable}: type {array.dtype.name}, source {dtype}"]
+    fill = None if expected.fill is None else expected.fill.numpy()
+    found = []
+    for key, source, there in (
+        ("_FillValue", fill, decoded_fill(attributes.get("_FillValue"), dtype)),
+        ("scale_factor", _plain(expected.scale), attributes.get("scale_factor")),
+        ("add_offset", _plain(expected.offset), attributes.get("add_offset")),
+        ("missing_value", _missing(expected), attributes.get("missing_value")),
+        ("_Unsigned", "true" if expected.unsigned else None, attributes.get("_Unsigned")),
+    ):
+        both_nan = _is_nan(source) and _is_nan(there)
+        if source != there and not both_nan:
+            found.append(f"{variable}: {key} {_word(there)}, source {_word(source)}")
+    return found
 
 
 def _is_nan(value: Any) -> bool:

@@ -5,7 +5,8 @@ Here belong counting one block and its shape as JSON. Not here: merging blocks i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.grid_layout import Packing
 from rimrep_assets.domain.strict_model import StrictModel
@@ -45,23 +46,56 @@ def count(raw: np.ndarray, packing: Packing) -> VariableStats:
 
     Extremes are found on the stored numbers and decoded afterwards, which the linear packing of CF allows.
     """
-    import numpy as np
-
-    valid = ~np.isnan(raw) if raw.dtype.kind == "f" else np.ones(raw.shape, bool)
-    for number in (packing.fill, *packing.missing):
-        if number is not None and not number.is_nan:
-            valid &= raw != number.numpy().astype(raw.dtype)
-    total = int(valid.sum())
-    counted = VariableStats(valid=total, missing=raw.size - total)
+    hidden = [n.numpy().astype(raw.dtype) for n in (packing.fill, *packing.missing) if n is not None and not n.is_nan]
     if raw.dtype.kind == "f":
-        valid &= np.isfinite(raw)
-    numbers = raw.view(f"u{raw.dtype.itemsize}") if packing.unsigned and raw.dtype.kind == "i" else raw
-    held = numbers[valid]
-    if not held.size:
+        total, ends = _of_floats(raw, hidden)
+    else:
+        total, ends = _of_whole_numbers(raw, hidden, packing.unsigned and raw.dtype.kind == "i")
+    counted = VariableStats(valid=total, missing=raw.size - total)
+    if ends is None:
         return counted
-    ends = [float(held.min()), float(held.max())]
     if packing.scale is not None:
         ends = [end * float(packing.scale.numpy()) for end in ends]
     if packing.offset is not None:
         ends = [end + float(packing.offset.numpy()) for end in ends]
     return counted.model_copy(update={"min": min(ends), "max": max(ends)})
+
+
+def _of_floats(raw: np.ndarray, hidden: Sequence[Any]) -> tuple[int, list[float] | None]:
+    import numpy as np
+
+    if not hidden and raw.size:
+        # The sum is finite only where every number is: one pass in place of three.
+        with np.errstate(over="ignore", invalid="ignore"):
+            all_finite = bool(np.isfinite(raw.sum(dtype="f8")))
+        if all_finite:
+            return raw.size, [float(raw.min()), float(raw.max())]
+    valid = ~np.isnan(raw)
+    for number in hidden:
+        valid &= raw != number
+    total = int(np.count_nonzero(valid))
+    held = raw[valid & np.isfinite(raw)]
+    return total, [float(held.min()), float(held.max())] if held.size else None
+
+
+def _of_whole_numbers(raw: np.ndarray, hidden: Sequence[Any], unsigned: bool) -> tuple[int, list[float] | None]:
+    import numpy as np
+
+    if not raw.size:
+        return 0, None
+    numbers = raw.view(f"u{raw.dtype.itemsize}") if unsigned else raw
+    fills = sorted({int(n.view(numbers.dtype)) for n in hidden})
+    low, high = int(numbers.min()), int(numbers.max())
+    missing, masks = 0, []
+    for fill in fills:
+        if low <= fill <= high:
+            mask = numbers == fill
+            missing += int(np.count_nonzero(mask))
+            masks.append(mask)
+    if missing == raw.size:
+        return 0, None
+    if low in fills or high in fills:
+        # Only where a fill is an end must the ends be found among the others.
+        held = numbers[~np.logical_or.reduce(masks)]
+        low, high = int(held.min()), int(held.max())
+    return raw.size - missing, [float(low), float(high)]

@@ -42,32 +42,68 @@ def native(values: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(array.shape)
 
 
-def read_raw(file: RawFile, variable: Variable, time_dim: str | None = None, times: slice | None = None) -> np.ndarray:
+Band = tuple[str, int, int] | None
+"""of one published dimension the first index that is wanted and the one after the last; None for all of all"""
+
+
+def read_raw(
+    file: RawFile,
+    variable: Variable,
+    time_dim: str | None = None,
+    times: slice | None = None,
+    band: Band = None,
+) -> np.ndarray:
     """Stored values of ``variable`` as they are published: its ``spans`` alone, in the order of its ``dims``.
 
-    Of ``time_dim`` those in ``times``, positions in the file.
+    Of ``time_dim`` those in ``times``, positions in the file; of the band's dimension those in the band.
     """
+    held = file.variables[variable.source]
+    window = source_window(variable, held.shape, time_dim, times, band)
+    return arranged(native(held[window if window else ...]), variable, time_dim, band)
+
+
+def source_window(
+    variable: Variable, shape: Sequence[int], time_dim: str | None, times: slice | None, band: Band
+) -> tuple[slice, ...]:
+    """The shortest stretch of each source dimension that holds what is wanted; ``shape`` is that of the source."""
+    window = []
+    for dim, size in zip(variable.source_dims, shape, strict=True):
+        if dim == time_dim and times is not None:
+            window.append(slice(times.start, times.stop))
+        else:
+            spans = wanted_spans(variable, dim, size, band)
+            window.append(slice(min(span.low for span in spans), max(span.high for span in spans)))
+    return tuple(window)
+
+
+def wanted_spans(variable: Variable, dim: str, size: int, band: Band) -> tuple[Span, ...]:
+    """The spans of a dimension of ``size`` that are published, or the part of them that lies in the band."""
+    spans = variable.spans.get(dim) or (Span(low=0, high=size),)
+    if band is None or band[0] != dim:
+        return spans
+    found, passed = [], 0
+    for span in spans:
+        length = span.high - span.low
+        first, last = max(0, band[1] - passed), min(length, band[2] - passed)
+        if first < last:
+            low, high = (span.high - last, span.high - first) if span.backward else (span.low + first, span.low + last)
+            found.append(Span(low=low, high=high, backward=span.backward))
+        passed += length
+    return tuple(found)
+
+
+def arranged(values: np.ndarray, variable: Variable, time_dim: str | None, band: Band = None) -> np.ndarray:
+    """Numbers of ``source_window`` in published order, contiguous: spans applied, dimensions in place."""
     import numpy as np
 
-    index: list[slice] = []
-    arranged: list[slice | np.ndarray] = []
-    for dim in variable.source_dims:
-        spans = variable.spans.get(dim, ())
-        if dim == time_dim and times is not None:
-            index.append(times)
-            arranged.append(slice(None))
-        else:
-            low, high = bounds(spans)
-            index.append(slice(low, high) if spans else slice(None))
-            arranged.append(places(spans, low))
-    array = native(file.variables[variable.source][tuple(index) if index else ...])
-    for axis, there in enumerate(arranged):
-        if not isinstance(there, slice):
-            array = array.take(there, axis=axis)
-        elif there != slice(None):
-            array = array[(slice(None),) * axis + (there,)]
-    array = in_published_order(array, variable)
-    return np.ascontiguousarray(array).reshape(array.shape)
+    for axis, dim in enumerate(variable.source_dims):
+        if dim == time_dim or dim not in variable.spans:
+            continue
+        spans = wanted_spans(variable, dim, 0, band)
+        there = places(spans, min(span.low for span in spans))
+        values = values[(slice(None),) * axis + (there,)] if isinstance(there, slice) else values.take(there, axis)
+    values = in_published_order(values, variable)
+    return np.ascontiguousarray(values).reshape(values.shape)
 
 
 def in_published_order(values: np.ndarray, variable: Variable) -> np.ndarray:
@@ -79,11 +115,6 @@ def in_published_order(values: np.ndarray, variable: Variable) -> np.ndarray:
         values = values.transpose([variable.source_dims.index(d) for d in held])
     lacking = tuple(i for i, d in enumerate(variable.dims) if d not in variable.source_dims)
     return np.expand_dims(values, lacking) if lacking else values
-
-
-def bounds(spans: Sequence[Span]) -> tuple[int, int]:
-    """First index, and the one after the last, of the shortest stretch that holds all spans."""
-    return min((span.low for span in spans), default=0), max((span.high for span in spans), default=0)
 
 
 def places(spans: Sequence[Span], low: int) -> slice | np.ndarray:
@@ -163,6 +194,12 @@ def as_published(raw: np.ndarray, of_file: Variable, published: Variable, file: 
         except DoesNotFit as error:
             raise DataError(f"{file}: {of_file.source}: {error}", advice=REPACK_ADVICE) from error
     return raw.astype(published.dtype, copy=False)
+
+
+def keeps_bits(of_file: Variable, published: Variable) -> bool:
+    """Whether a file's numbers are published as they are stored."""
+    changed = of_file.wrap is not None or is_unpacked(of_file, published) or is_repacked(of_file, published)
+    return of_file.dtype == published.dtype and not changed
 
 
 def is_unpacked(of_file: Variable, published: Variable) -> bool:

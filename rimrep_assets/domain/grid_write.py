@@ -8,17 +8,19 @@ Every array has its time dimension first, whatever the source's order, and the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
-from rimrep_assets.domain.grid_axis import Slot, block_slots, stale_static
-from rimrep_assets.domain.grid_chunks import AXIS_CHUNK, batches, chunks_of, shape_of
+from rimrep_assets.domain.grid_axis import stale_static
+from rimrep_assets.domain.grid_block import BlockWriter
+from rimrep_assets.domain.grid_chunks import AXIS_CHUNK, chunks_of, shape_of
+from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_encoding import encoded_packing
-from rimrep_assets.domain.grid_file import RawFile, open_raw
-from rimrep_assets.domain.grid_layout import GLOBAL, Variable
+from rimrep_assets.domain.grid_file import open_raw
+from rimrep_assets.domain.grid_layout import GLOBAL
+from rimrep_assets.domain.grid_source import OpenSource, Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_time import encode_times
 from rimrep_assets.domain.grid_values import as_published, read_raw, stored_fill
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     import zarr
 
-OpenSource = Callable[[str], Path]
-"""the local path of a source file, by its name"""
-
-OPEN_FILES = 128
+WriteBlocks = Callable[[Sequence[int]], dict[int, BlockDigests]]
+"""writes the values of some blocks, whose arrays are there already"""
 
 _SPATIAL = {
     "x": {"standard_name": "longitude", "units": "degrees_east"},
@@ -45,13 +45,23 @@ def write_grid(
     blocks: Iterable[int],
     dataset: Dataset,
     open_source: OpenSource,
-) -> None:
+    threads: int = 2,
+) -> dict[int, BlockDigests]:
     """Bring ``group`` from ``base`` (None: whatever it holds is replaced) to ``state``.
 
     ``blocks`` are those of ``changed_blocks``; only they are written, and axes and descriptions that differ. Stored
-    numbers are the source's bits, save where ``unpack`` is declared. Held in memory: one block of some variables.
+    numbers are the source's bits, save where a step of ``convert`` changes them. Held in memory: one variable's block,
+    or of a large one a band (``grid_block``). Returns the digests of what was written, by block.
     Raises: DataError when a source file cannot be read.
     """
+    prepare_grid(group, base, state, dataset, open_source)
+    return write_blocks(group, state, blocks, open_source, threads)
+
+
+def prepare_grid(
+    group: zarr.Group, base: GridState | None, state: GridState, dataset: Dataset, open_source: OpenSource
+) -> None:
+    """All but the blocks: arrays in their new shapes, axes, what does not vary with time, attributes."""
     if base is None or not base.written_alike(state):
         base = None
         for name in list(group):
@@ -60,12 +70,16 @@ def write_grid(
     _write_time(group, base, state)
     for name in stale_static(base, state):
         arrays[name][...] = read_static(state, name, open_source)
-    for block in blocks:
-        for names in batches(state):
-            for name, values in assembled(state, block, names, open_source):
-                start = block * state.chunk
-                arrays[name][start : start + values.shape[0]] = values
     _describe(group, state, dataset)
+
+
+def write_blocks(
+    group: zarr.Group, state: GridState, blocks: Iterable[int], open_source: OpenSource, threads: int = 2
+) -> dict[int, BlockDigests]:
+    """Write the values of ``blocks`` into arrays that are there; see ``write_grid``."""
+    with ThreadPoolExecutor(threads) as pool:
+        writer = BlockWriter(group, state, Sources(state, open_source), pool)
+        return {block: writer.write(block) for block in blocks}
 
 
 def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
@@ -83,14 +97,15 @@ def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
 def _created(
     group: zarr.Group, name: str, shape: Sequence[int], chunks: Sequence[int], dims: Sequence[str], fill: Any
 ) -> zarr.Array[Any]:
-    from zarr.codecs import ZstdCodec
+    from zarr.codecs import BloscCodec
 
     return group.create_array(
         name,
         shape=tuple(shape),
         dtype=fill.dtype,
         chunks=tuple(chunks),
-        compressors=[ZstdCodec(level=3)],
+        # Of what was tried on the field's own grids small, and the fastest to read of the small (docs/performance.md).
+        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=fill.dtype.itemsize)],
         fill_value=fill,
         dimension_names=tuple(dims),
     )
@@ -130,82 +145,6 @@ def read_static(state: GridState, name: str, open_source: OpenSource) -> np.ndar
     of_file = state.layout_of(file).variables[name]
     with open_raw(open_source(file.name), file.name) as opened:
         return as_published(read_raw(opened, of_file), of_file, state.united.variables[name], file.name)
-
-
-def runs(slots: Sequence[Slot]) -> Iterator[tuple[int, int, Slot]]:
-    """Stretches of slots that lie in one file one after the other: ``(start, stop, first slot)``, gaps left out."""
-    start = 0
-    for stop in range(1, len(slots) + 1):
-        first = slots[start]
-        follows = (
-            stop < len(slots)
-            and slots[stop].digest == first.digest
-            and slots[stop].position == first.position + stop - start
-        )
-        if not follows:
-            if first.digest is not None:
-                yield start, stop, first
-            start = stop
-
-
-def assembled(
-    state: GridState, block: int, names: Sequence[str], open_source: OpenSource
-) -> list[tuple[str, np.ndarray]]:
-    """The block's values of some variables as they are published; fill where no file, or none that has the variable.
-
-    Shape of each: (times in the block, the other dimensions).
-    """
-    import numpy as np
-
-    slots = block_slots(state.axis, block, state.chunk)
-    found = []
-    for name in names:
-        fill = stored_fill(state.united.variables[name])
-        found.append((name, np.full((len(slots), *shape_of(state, name)[1:]), fill, fill.dtype)))
-    assert state.united.time is not None
-    time_dim = state.united.time.dim
-    with OpenSources(state, open_source) as sources:
-        for start, stop, first in runs(slots):
-            assert first.digest is not None
-            layout, opened = sources.of(first.digest)
-            times = slice(first.position, first.position + stop - start)
-            for name, values in found:
-                of_file = layout.get(name)
-                if of_file is not None:
-                    raw = read_raw(opened, of_file, time_dim, times)
-                    values[start:stop] = as_published(
-                        raw, of_file, state.united.variables[name], state.by_digest[first.digest].name
-                    )
-    return found
-
-
-class OpenSources:
-    """Source files that stay open while a block is worked on, at most ``OPEN_FILES`` of them."""
-
-    def __init__(self, state: GridState, open_source: OpenSource) -> None:
-        self.state = state
-        self.open_source = open_source
-        self.held: dict[str, tuple[ExitStack, RawFile]] = {}
-
-    def __enter__(self) -> OpenSources:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with ExitStack() as all_of_them:
-            for stack, _ in self.held.values():
-                all_of_them.push(stack)
-
-    def of(self, digest: str) -> tuple[dict[str, Variable], RawFile]:
-        """The variables of the file with this content by published name, and the file itself, open."""
-        file = self.state.by_digest[digest]
-        if digest not in self.held:
-            if len(self.held) >= OPEN_FILES:
-                oldest = next(iter(self.held))
-                self.held.pop(oldest)[0].close()
-            stack = ExitStack()
-            opened = stack.enter_context(open_raw(self.open_source(file.name), file.name))
-            self.held[digest] = (stack, opened)
-        return self.state.layout_of(file).variables, self.held[digest][1]
 
 
 def _describe(group: zarr.Group, state: GridState, dataset: Dataset) -> None:

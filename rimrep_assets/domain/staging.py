@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.release import StoredFile, json_bytes
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.strict_model import StrictModel
@@ -53,6 +54,8 @@ class Staged(StrictModel):
     snapshot: str | None = None
     """grids: the commit on ``next``"""
     state: dict[str, Any] | None = None
+    digests: dict[int, BlockDigests] = {}
+    """grids: of the blocks that differ from the base, taken while they were written"""
     source_bytes: int = 0
 
     def to_bytes(self) -> bytes:
@@ -68,6 +71,8 @@ class Tipped(StrictModel):
 
     sources: tuple[SourceFile, ...]
     state: dict[str, Any]
+    digests: dict[int, BlockDigests] = {}
+    """of the blocks that were written since the base"""
 
     def to_bytes(self) -> bytes:
         return json_bytes(self.model_dump(mode="json"))

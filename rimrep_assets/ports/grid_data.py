@@ -8,6 +8,7 @@ comparing grids (``domain/gridded``, ``grid_axis``, ``grid_write``, ``grid_proof
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
 from rimrep_assets.domain.grid_chunks import blocks_in_chunk
+from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import GridHeader
@@ -62,42 +64,44 @@ class GridData:
         known = _headers_of(before)
         read = 0
         for number in range(TRIES):
-            begin, at, tip, outside = self._where_to_begin(base, before, intent)
+            begin, at, tip, told = self._where_to_begin(base, before, intent)
             known |= _headers_of(at)
-            whole = self._whole(intent, outside)
+            whole = self._whole(intent, told.sources if told else ())
             state, more = self._wanted_state(known, whole)
             read += more
             blocks = changed_blocks(at, state, state.chunk)
+            digests = {n: d for n, d in (told.digests if told else {}).items() if n not in blocks}
             if at is not None and begin is not None and not blocks and at == state:
-                return self._staged(intent, begin, state, read)
+                return self._staged(intent, begin, state, digests, read)
             try:
                 session = self.repository.stage_from(begin, tip)
                 import zarr
 
                 self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
-                write_grid(
+                digests |= write_grid(
                     zarr.open_group(session.store, mode="a"),
                     at,
                     state,
                     blocks,
                     self.bench.folder.dataset,
                     self._opener(whole),
+                    self._threads,
                 )
                 if begin is not None and not session.has_uncommitted_changes:
                     # Only names of files changed: what is stored says their bytes already.
-                    return self._staged(intent, begin, state, read)
+                    return self._staged(intent, begin, state, digests, read)
                 # Told before the commit: whoever sees this tip can stage on it at once.
-                told = self.places.staging(self.bench.attempt, f"tip-{number}.json")
-                described = Tipped(sources=whole, state=state.model_dump(mode="json"))
-                self.bench.store.write(told, described.to_bytes())
+                place = self.places.staging(self.bench.attempt, f"tip-{number}.json")
+                described = Tipped(sources=whole, state=state.model_dump(mode="json"), digests=digests)
+                self.bench.store.write(place, described.to_bytes())
                 said = {
                     "attempt": self.bench.attempt,
                     "fingerprint": intent.fingerprint,
                     "base": intent.base,
-                    "told": told,
+                    "told": place,
                 }
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
-                return self._staged(intent, snapshot, state, read)
+                return self._staged(intent, snapshot, state, digests, read)
             except StagingConflict:
                 self.bench.progress("another attempt changed the same chunks; writing again on its tip")
         raise DataError(
@@ -106,8 +110,17 @@ class GridData:
             advice="let them end, then run again.",
         )
 
-    def _staged(self, intent: Intent, snapshot: str, state: GridState, read: int) -> Staged:
-        return Staged(intent=intent, snapshot=snapshot, state=state.model_dump(mode="json"), source_bytes=read)
+    @property
+    def _threads(self) -> int:
+        """As many as the dataset's worker may use processors, else as this machine has."""
+        resources = self.bench.folder.dataset.resources
+        return (resources.cpu if resources else None) or os.cpu_count() or 2
+
+    def _staged(
+        self, intent: Intent, snapshot: str, state: GridState, digests: Mapping[int, BlockDigests], read: int
+    ) -> Staged:
+        document = state.model_dump(mode="json")
+        return Staged(intent=intent, snapshot=snapshot, state=document, digests=dict(digests), source_bytes=read)
 
     def _state_of(self, base: ReleaseRecord | None, intent: Intent) -> GridState | None:
         """The base's state, unless it was made by another fingerprint, so that all must be made again."""
@@ -153,8 +166,8 @@ class GridData:
 
     def _where_to_begin(
         self, base: ReleaseRecord | None, before: GridState | None, intent: Intent
-    ) -> tuple[str | None, GridState | None, Tip | None, Sequence[SourceFile]]:
-        """The snapshot to stage on, its state, where ``next`` stands, and the source files that the snapshot holds.
+    ) -> tuple[str | None, GridState | None, Tip | None, Tipped | None]:
+        """The snapshot to stage on, its state, where ``next`` stands, and what is told of the snapshot.
 
         It is the tip of ``next`` if that was staged for the same fingerprint and base and not rejected, else the base.
         """
@@ -167,10 +180,10 @@ class GridData:
             told = read_if_there(self.bench.store, str(tip.said.get("told")))
             if told is not None and rejected is None:
                 tipped = Tipped.from_bytes(told)
-                return tip.snapshot, GridState.model_validate(tipped.state), tip, tipped.sources
-        if base is not None and before is not None:
-            return base.snapshot, before, tip, base.sources
-        return None, None, tip, ()
+                return tip.snapshot, GridState.model_validate(tipped.state), tip, tipped
+        if base is not None and before is not None and base.state is not None:
+            return base.snapshot, before, tip, Tipped(sources=base.sources, state=base.state)
+        return None, None, tip, None
 
     def _opener(self, sources: Sequence[SourceFile]) -> Any:
         files = {file.name: file for file in sources}
@@ -198,6 +211,8 @@ class GridData:
                 self._opener(staged.intent.sources),
                 int(staged.intent.fingerprint[:8], 16),
                 published,
+                staged.digests,
+                self._threads,
             )
             title = str(bench.folder.curated.get("title", bench.id))
             quicklook = quicklook_of(bench, version, lambda: draw_grid(published, dataset, title))
@@ -213,6 +228,7 @@ class GridData:
             receipt={
                 "files": [*_carried(receipt.get("files", []), new_proofs, staged.intent.sources), *new_proofs],
                 "blocks": {str(number): s.model_dump(mode="json") for number, s in sorted(stats.items())},
+                "digests": _digests_of(state, receipt, blocks, staged.digests),
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
             source_bytes=staged.source_bytes,
@@ -321,6 +337,15 @@ def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, Bl
     """Statistics of every block of the axis: measured now, or carried from the base's receipt."""
     old = {int(number): BlockStats.model_validate(stats) for number, stats in receipt.get("blocks", {}).items()}
     return {number: s for number, s in {**old, **new}.items() if number < -(-len(state.axis) // state.chunk)}
+
+
+def _digests_of(
+    state: GridState, receipt: Mapping[str, Any], blocks: Sequence[int], new: Mapping[int, BlockDigests]
+) -> dict[str, BlockDigests]:
+    """Digests of every block of the axis: of those that changed, or carried from the base's receipt."""
+    kept = {int(number): d for number, d in receipt.get("digests", {}).items() if int(number) not in blocks}
+    known = {**kept, **{number: new[number] for number in blocks if number in new}}
+    return {str(number): d for number, d in sorted(known.items()) if number < -(-len(state.axis) // state.chunk)}
 
 
 def _is_planned(state: GridState, key: str, blocks: set[int]) -> bool:

@@ -15,6 +15,7 @@ import zarr
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
+from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_layout import GridHeader
 from rimrep_assets.domain.grid_proof import prove_grid
 from rimrep_assets.domain.grid_state import GridState
@@ -123,6 +124,7 @@ class Published:
     opened: list[str] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
     blocks: list[int] = field(default_factory=list)
+    digests: dict[int, BlockDigests] = field(default_factory=dict)
 
     @property
     def group(self) -> zarr.Group:
@@ -138,7 +140,9 @@ class Published:
         base, state = self.state, unite([header_of(p, self.dataset) for p in paths], self.dataset)
         self.blocks = changed_blocks(base, state, state.chunk)
         self.opened.clear()
-        write_grid(self.group, base, state, self.blocks, self.dataset, self.open_source)
+        written = write_grid(self.group, base, state, self.blocks, self.dataset, self.open_source)
+        assert sorted(written) == self.blocks or state.united.time is None
+        self.digests |= written
         assert set(self.opened) <= files_needed(state, self.blocks, base)
         self.state = state
         return self
@@ -161,9 +165,9 @@ class Published:
 
     def prove(self, seed: int = 1) -> list[FileProof]:
         assert self.state is not None
-        every = changed_blocks(None, self.state, self.state.chunk)
+        every, opener = changed_blocks(None, self.state, self.state.chunk), self.open_source
         with self.xarray() as seen:
-            return prove_grid(self.group, self.state, every, self.dataset, self.open_source, seed, seen)[0]
+            return prove_grid(self.group, self.state, every, self.dataset, opener, seed, seen, self.digests)[0]
 
     def stats(self) -> Any:
         assert self.state is not None
