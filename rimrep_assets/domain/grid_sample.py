@@ -288,7 +288,7 @@ def _same_time(stamp: Any, ours: Any, slack: int) -> bool:
 def _decodes_exactly(of_file: Variable, published: Variable) -> bool:
     """Whether both sides do the same arithmetic.
 
-    Scale factors of float32 become float64 in JSON, and values that were unpacked or packed anew were rounded once more.
+    Scale factors of float32 become float64 in JSON, and values unpacked or packed anew were rounded once more.
     """
     scaling = [n.dtype for n in (of_file.packing.scale, of_file.packing.offset) if n is not None]
     same = (of_file.packing.scale, of_file.packing.offset) == (published.packing.scale, published.packing.offset)
