@@ -62,9 +62,7 @@ def measure_grid(state: GridState, stats: Mapping[int, BlockStats], group: zarr.
         format="zarr",
         dimensions=_dimensions(state, dataset, group),
         variables=_variables(state, [stats[b] for b in blocks], group),
-        bbox=bounding_box(values["x"], values["y"], mapping_of(state, dataset) or crs)
-        if "x" in values and "y" in values
-        else None,
+        bbox=box_of(state, dataset, values),
         start=iso_time(state.axis[0].time, calendar) if time else None,
         end=iso_time(state.axis[-1].time, calendar) if time else None,
         missing_times=tuple(iso_time(t, calendar) for t in missing_times(state)) if time else (),
