@@ -77,13 +77,13 @@ class _Reading:
         told = timing.read()
         time = told.axis if told else None
         variables = self._variables(published, parts, time)
-        self._refuse_tables(variables, parts, time)
+        self._refuse_tables(variables, parts)
         variables = put_axes_right(self.file, variables, self.dataset, time.dim if time else None, self.problems)
         sizes = self._sizes(variables, time)
         if not self.problems and not any(v.role == "data" for v in variables.values()):
             self.problems.append(
                 "no data variable: none shares a dimension with coordinates x and y "
-                f"(variables: {', '.join(published) or 'none'}); {TABLE}"
+                f"(variables: {', '.join(published) or 'none'})"
             )
         if self.problems:
             raise DataError([f"{self.name}: {problem}" for problem in self.problems])
@@ -113,15 +113,13 @@ class _Reading:
                 published[str(self.dataset.coordinates.t)] = source
         return published
 
-    def _refuse_tables(
-        self, variables: Mapping[str, Variable], parts: Mapping[str, str], time: GridTime | None
-    ) -> None:
+    def _refuse_tables(self, variables: Mapping[str, Variable], parts: Mapping[str, str]) -> None:
         """Observations at places that are no plane: they are rows, and a grid of them would be mostly empty."""
-        places = [variables[parts[part]] for part in ("x", "y") if parts.get(part) in variables]
-        if len(places) == 2 and not any(place.dims for place in places):
-            self.problems.append(f"coordinates x and y are single numbers, a series at one place; {TABLE}")
-        elif time is not None and any(place.dims == (time.dim,) for place in places):
-            self.problems.append(f"coordinates x and y move along {time.dim!r}, a track or many places; {TABLE}")
+        x, y = (variables.get(parts.get(part, "")) for part in ("x", "y"))
+        if x is None or y is None or x.dims != y.dims or len(x.dims) > 1:
+            return
+        what = f"both lie along {x.dims[0]!r}, a track or a list of places" if x.dims else "are one place"
+        self.problems.append(f"coordinates x and y {what}; {TABLE}")
 
     def _renamed(self, name: str) -> str:
         return self.dataset.convert.rename.get(name, name)
