@@ -1,13 +1,11 @@
-"""Rules of convert that put grids right: clip, orient, overlap, repack, attributes; held against xarray and netCDF4."""
+"""Clipping and turning grids, and rules that contradict each other; values held against xarray."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import netCDF4
 import numpy as np
-import pyproj
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -16,42 +14,23 @@ from pydantic import ValidationError
 
 from rimrep_assets.domain import grid_values
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.grid_facts import measure_grid
-from rimrep_assets.domain.grid_layout import Number, Packing, Variable, Wrap
-from rimrep_assets.domain.grid_reencoding import DoesNotFit, affine, repacked, wrapped
+from rimrep_assets.domain.grid_layout import Variable, Wrap
+from rimrep_assets.domain.grid_reencoding import wrapped
 from rimrep_assets.domain.grid_spans import Axis, Placing
 from rimrep_assets.domain.grid_steps import Clip, Orient
-from rimrep_assets.domain.grid_values import decode, places
-from rimrep_assets_tests.domain.grid_bench import LAT, Published, Sample, grid_dataset, header_of
-
-BASE = Sample(times=[0])
-NEXT = replace(BASE, times=[1], base=40)
-GLOBE = np.arange(0.0, 360.0, 30.0)
-
-
-def published(tmp_path, steps: dict[str, Any], *samples: Sample, **keys: Any) -> Published:
-    """A grid of these files, proven; the proof has no difference."""
-    paths = [s.write(tmp_path / f"{n}.nc") for n, s in enumerate(samples)]
-    grid = Published(grid_dataset(steps=steps, **keys)).to(*paths)
-    assert [d for proof in grid.prove() for d in proof.differences] == []
-    return grid
-
-
-def refusal(tmp_path, steps: dict[str, Any], *samples: Sample, **keys: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        published(tmp_path, steps, *samples, **keys)
-    return str(caught.value)
-
-
-def source(tmp_path, number: int = 0) -> xr.Dataset:
-    with xr.open_dataset(tmp_path / f"{number}.nc") as found:
-        return found.load()
-
-
-def assert_same(grid: xr.Dataset, expected: xr.Dataset, *names: str) -> None:
-    for name in names:
-        np.testing.assert_array_equal(grid[name].values, expected[name].values, err_msg=name)
-
+from rimrep_assets.domain.grid_values import places
+from rimrep_assets_tests.domain.grid_bench import LAT, Published, grid_dataset, header_of
+from rimrep_assets_tests.domain.grid_rules_bench import (
+    BASE,
+    GLOBE,
+    NEXT,
+    assert_same,
+    curvilinear,
+    levels,
+    published,
+    refusal,
+    source,
+)
 
 # Clipping
 
@@ -113,18 +92,6 @@ def test_a_box_without_cells_is_refused_with_what_there_is(tmp_path):
     assert "0.nc: clip.bbox [0, 0, 10, 10] holds the centre of no cell (lon 145 to 146, lat -11.5 to -10)" in words
 
 
-def curvilinear(path, shape=(6, 8)):
-    j, i = np.mgrid[: shape[0], : shape[1]]
-    lon, lat = 150 + i + 0.3 * j, -20 + j - 0.2 * i
-    lon[0, 0] = lat[0, 0] = np.nan
-    values = xr.Dataset(
-        {"v": (("time", "j", "i"), np.arange(lon.size, dtype="f4").reshape(1, *shape))},
-        {"lon": (("j", "i"), lon), "lat": (("j", "i"), lat), "time": [np.datetime64("2020-01-01", "ns")]},
-    )
-    values.to_netcdf(path, encoding={"time": {"units": "days since 2020-01-01"}})
-    return values
-
-
 def test_of_a_curvilinear_grid_the_smallest_rectangle_that_holds_the_box_is_published(tmp_path):
     whole = curvilinear(tmp_path / "a.nc")
     box = (152.0, -19.0, 154.5, -17.0)
@@ -134,16 +101,6 @@ def test_of_a_curvilinear_grid_the_smallest_rectangle_that_holds_the_box_is_publ
     expected = whole.isel(j=slice(rows[0], rows[-1] + 1), i=slice(columns[0], columns[-1] + 1))
     assert_same(grid.xarray(), expected, "v", "lon", "lat")
     assert [d for proof in grid.prove() for d in proof.differences] == []
-
-
-def levels(path, **attributes):
-    data = xr.Dataset(
-        {"t": (("time", "z", "lat", "lon"), np.arange(60, dtype="f4").reshape(1, 5, 4, 3))},
-        {"z": ("z", [-40.0, -20.0, -10.0, -5.0, 0.0], attributes), "lat": LAT, "lon": [1.0, 2.0, 3.0], "time": [0.0]},
-    )
-    data["time"].attrs["units"] = "days since 2020-01-01"
-    data.to_netcdf(path)
-    return data
 
 
 def test_levels_are_clipped_by_their_values(tmp_path):
@@ -291,199 +248,6 @@ def test_a_longitude_in_a_range_is_the_same_meridian(values, ends):
     assert ((found >= ends[0] - 1e-3) & (found <= ends[1] + 1e-3)).all()
     turns = (found - np.array(values)) / 360
     np.testing.assert_allclose(turns, np.round(turns), atol=1e-9)
-
-
-# Overlap
-
-
-def test_of_files_that_cover_one_time_the_newest_name_wins_where_that_is_declared(tmp_path):
-    first, again = replace(BASE, times=[0, 1, 2]), replace(BASE, times=[1, 2, 3], base=500)
-    dataset = grid_dataset(steps={"unite": {"overlap": "newest_name"}})
-    paths = [first.write(tmp_path / "v9.nc"), again.write(tmp_path / "v10.nc")]
-    grid = Published(dataset).to(*paths)
-    assert [d for proof in grid.prove() for d in proof.differences] == []
-    with xr.open_dataset(paths[0]) as one, xr.open_dataset(paths[1]) as two:
-        expected = np.concatenate([one["sst"].values[:1], two["sst"].values])
-    np.testing.assert_array_equal(grid.xarray()["sst"].values, expected)
-    with pytest.raises(DataError, match=r"v9.nc and v10.nc both cover 2020-01-02T00:00:00Z, 2020-01-03T00:00:00Z"):
-        Published(grid_dataset()).to(*paths)
-
-
-def test_a_file_that_wins_later_rewrites_only_its_blocks_and_equals_a_rebuild(tmp_path):
-    dataset = grid_dataset(steps={"unite": {"overlap": "newest_name"}}, layout={"chunks": {"time": 2}})
-    paths = [replace(BASE, times=[2 * n, 2 * n + 1], base=n).write(tmp_path / f"a{n}.nc") for n in range(3)]
-    again = replace(BASE, times=[2, 3], base=900).write(tmp_path / "b.nc")
-    grid = Published(dataset).to(*paths).to(*paths, again)
-    assert grid.blocks == [1]
-    assert grid.content() == Published(dataset).to(*paths, again).content()
-
-
-# Packing
-
-
-def test_packing_that_drifts_by_whole_steps_is_packed_anew(tmp_path):
-    drift = replace(NEXT, offset=15.0, fill=-32768)
-    assert "sst: 0.nc has scale 0.01, offset 20.0, fill -999; 1.nc has scale 0.01" in refusal(tmp_path, {}, BASE, drift)
-    grid = published(tmp_path, {"repack": {}}, BASE, drift)
-    raw: Any = grid.group["sst"]
-    assert raw.dtype == "int16"
-    assert raw.attrs["add_offset"] == 15.0
-    for number in (0, 1):
-        expected = source(tmp_path, number)["sst"].values[0]
-        found = grid.xarray()["sst"].values[number]
-        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
-
-
-def test_packing_that_would_lose_something_is_refused_for_every_file_at_once(tmp_path):
-    files = [replace(BASE, scale=0.015), replace(NEXT, offset=20.005), replace(BASE, times=[2])]
-    words = refusal(tmp_path, {"repack": {}}, *files)
-    assert "sst: 0.nc has int16 with scale 0.015, offset 20.0, fill -999, which does not become int16" in words
-    assert "sst: 1.nc has int16 with scale 0.01, offset 20.005" in words
-
-
-def test_numbers_that_do_not_fit_are_counted_and_stop_the_file(tmp_path):
-    far = replace(BASE, offset=340.0, base=32756)
-    words = refusal(tmp_path, {"repack": {}}, far, NEXT)
-    assert "0.nc: sst: " in words
-    assert "values do not fit into scale 0.01, offset 20.0, fill -999" in words
-
-
-def packed(dtype: str, **parts: Any) -> Variable:
-    made = {k: Number.of(v, dtype if k == "fill" else None) for k, v in parts.items()}
-    return Variable(source="v", source_dims=("x",), dims=("x",), dtype=dtype, role="data", packing=Packing(**made))
-
-
-@given(
-    values=st.lists(st.integers(-20_000, 20_000), min_size=1),
-    factor=st.sampled_from([1, 2, 5, 10]),
-    steps=st.integers(-5_000, 5_000),
-)
-def test_what_is_packed_anew_decodes_to_the_same_decimals(values, factor, steps):
-    here = packed("int16", scale=round(0.01 * factor, 4), offset=20.0, fill=-32768)
-    there = packed("int32", scale=0.01, offset=round(20.0 + 0.01 * steps, 4), fill=-9)
-    raw = np.array([*values, -32768], "i2")
-    assert affine(here, there) == (factor, -steps)
-    new_is_fill = (raw[:-1].astype("i8") * factor - steps == -9).any()
-    if new_is_fill:
-        with pytest.raises(DoesNotFit, match="do not fit"):
-            repacked(raw, here, there)
-        return
-    found = decode(repacked(raw, here, there), there.packing)
-    np.testing.assert_allclose(found, decode(raw, here.packing), rtol=0, atol=1e-9)
-
-
-def test_a_fill_where_the_newest_file_has_none_does_not_fit():
-    with pytest.raises(DoesNotFit, match="1 of 2 values do not fit"):
-        repacked(np.array([1, -9], "i2"), packed("int16", fill=-9), packed("int16"))
-
-
-# Attributes
-
-
-def test_extents_are_computed_from_the_axes_and_what_is_one_files_own_is_gone(tmp_path):
-    own = {
-        "history": "made", "date_created": "2020", "time_coverage_start": "x", "geospatial_lat_max": 90.0,
-        "geospatial_bounds": "POLYGON", "institution": "AIMS",
-    }  # fmt: skip
-    grid = published(
-        tmp_path, {}, replace(BASE, attributes=own), replace(NEXT, times=[3], attributes=own), layout={"cadence": "P1D"}
-    )
-    assert grid.xarray().attrs == {
-        "time_coverage_start": "2020-01-01T00:00:00Z",
-        "time_coverage_end": "2020-01-04T00:00:00Z",
-        "time_coverage_resolution": "P1D",
-        "geospatial_lon_min": 145.0,
-        "geospatial_lat_min": -11.5,
-        "geospatial_lon_max": 146.0,
-        "geospatial_lat_max": -10.0,
-        "title": "Small grid",
-        "institution": "AIMS",
-    }
-
-
-def test_attributes_are_set_dropped_and_made_texts_as_declared(tmp_path):
-    sample = replace(
-        BASE, attributes={"levels": np.array([1, 2]), "run": "7"}, sst_attributes={"bands": np.float32(2.5)}
-    )
-    step = {"set": {"title": "Sea surface", "version": 3}, "drop": ["run"], "as_text": ["levels", "bands"]}
-    grid = published(tmp_path, {"attributes": step}, sample).xarray()
-    assert {k: grid.attrs[k] for k in ("title", "version", "levels")} == {
-        "title": "Sea surface", "version": 3, "levels": "1, 2",
-    }  # fmt: skip
-    assert "run" not in grid.attrs
-    assert grid["sst"].attrs["bands"] == "2.5"
-
-
-def test_coordinates_get_the_attributes_that_cf_wants_of_them(tmp_path):
-    levels(tmp_path / "a.nc")
-    parts = {"x": "lon", "y": "lat", "z": "depth", "t": "time"}
-    grid = Published(grid_dataset(steps={"rename": {"z": "depth"}}, coordinates=parts)).to(tmp_path / "a.nc").xarray()
-    wanted = {
-        "lon": {"standard_name": "longitude", "units": "degrees_east", "axis": "X"},
-        "lat": {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"},
-        "depth": {"standard_name": "depth", "positive": "down", "axis": "Z"},
-        "time": {"standard_name": "time", "axis": "T"},
-    }
-    for name, attributes in wanted.items():
-        assert {k: grid[name].attrs.get(k) for k in attributes} == attributes
-
-
-def test_what_a_file_says_of_its_levels_is_kept(tmp_path):
-    levels(tmp_path / "a.nc", positive="up", units="m", standard_name="depth")
-    parts = {"x": "lon", "y": "lat", "z": "z", "t": "time"}
-    grid = Published(grid_dataset(coordinates=parts)).to(tmp_path / "a.nc").xarray()
-    assert grid["z"].attrs == {"standard_name": "depth", "positive": "up", "axis": "Z", "units": "m"}
-
-
-# Projections
-
-
-def projected(path, crs: pyproj.CRS, x, y, units="m", wkt=True):
-    x, y = np.asarray(x, "f8"), np.asarray(y, "f8")
-    data = xr.Dataset(
-        {"v": (("time", "y", "x"), np.ones((1, y.size, x.size), "f4"), {"grid_mapping": "crs"})},
-        {"x": ("x", x, {"units": units}), "y": ("y", y, {"units": units}), "time": [0.0]},
-    )
-    data["time"].attrs["units"] = "days since 2020-01-01"
-    told = crs.to_cf()
-    data["crs"] = ((), np.int32(0), {k: v for k, v in told.items() if wkt or k != "crs_wkt"})
-    data.to_netcdf(path)
-
-
-@pytest.mark.parametrize("wkt", [True, False])
-@pytest.mark.parametrize(("units", "factor"), [("m", 1.0), ("km", 0.001)])
-@pytest.mark.parametrize(("code", "x", "y"), [
-    (32755, np.arange(500e3, 600e3, 10e3), np.arange(8e6, 8.1e6, 10e3)),
-    (3031, np.arange(-1e6, 1.01e6, 1e5), np.arange(1e6, 2e6, 1e5)),
-    (3832, np.arange(2e6, 5e6, 1e5), np.arange(-3e6, 0, 1e5)),
-])  # fmt: skip
-def test_a_projected_grids_box_is_that_of_its_cells_in_degrees(tmp_path, code, x, y, units, factor, wkt):
-    crs = pyproj.CRS.from_epsg(code)
-    projected(tmp_path / "a.nc", crs, x * factor, y * factor, units, wkt)
-    dataset = grid_dataset(coordinates={"x": "x", "y": "y", "t": "time"})
-    grid = Published(dataset).to(tmp_path / "a.nc")
-    facts = measure_grid(grid.state, grid.stats(), grid.group, dataset)
-    if wkt:
-        assert facts.crs == f"EPSG:{code}"
-    lon, lat = pyproj.Proj(crs)(*np.meshgrid(x, y), inverse=True)
-    west, east = lon.min(), lon.max()
-    if code == 3832:
-        # It lies across the antimeridian.
-        west, east = lon[lon > 0].min(), lon[lon < 0].max()
-    np.testing.assert_allclose(facts.bbox, (west, lat.min(), east, lat.max()), atol=1e-6)
-    assert grid.xarray()["x"].attrs["standard_name"] == "projection_x_coordinate"
-    assert grid.xarray().attrs["geospatial_lon_min"] == pytest.approx(west, abs=1e-5)
-
-
-def test_a_projected_box_is_clipped_in_the_grids_own_units(tmp_path):
-    projected(tmp_path / "a.nc", pyproj.CRS.from_epsg(32755), [0, 100, 200, 300], [300, 200, 100, 0])
-    parts = {"x": "x", "y": "y", "t": "time"}
-    dataset = grid_dataset(coordinates=parts, steps={"clip": {"bbox": [100, 50, 250, 200]}})
-    grid = Published(dataset).to(tmp_path / "a.nc").xarray()
-    assert (grid["x"].values.tolist(), grid["y"].values.tolist()) == ([100, 200], [200, 100])
-    with pytest.raises(DataError, match="west 250 lies east of east 100, and x is no longitude"):
-        header_of(tmp_path / "a.nc", grid_dataset(coordinates=parts, steps={"clip": {"bbox": [250, 50, 100, 200]}}))
 
 
 # What contradicts itself
