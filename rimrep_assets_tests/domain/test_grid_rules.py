@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -127,6 +128,34 @@ def test_a_file_that_is_upside_down_is_refused_without_orient_and_put_right_with
     for number in (0, 1):
         expected = source(tmp_path, number).sortby("lat")
         np.testing.assert_array_equal(grid["sst"].values[number], expected["sst"].values[0])
+
+
+@pytest.mark.parametrize("lon", [GLOBE, GLOBE[::-1] - 180])
+@pytest.mark.parametrize("chunks", [(3, 2, 5), (10, 4, 12)])
+def test_compressed_chunks_are_clipped_turned_and_rolled_as_xarray_does(tmp_path, lon, chunks):
+    """The fast way decodes chunks itself; a clip touches some of them, a roll takes them in another order."""
+    path = replace(BASE, times=range(10), lon=lon, fill=-32768).write(tmp_path / "0.nc")
+    with xr.open_dataset(path, mask_and_scale=False) as plain:
+        form = {"chunksizes": chunks, "zlib": True, "shuffle": True}
+        plain.load().to_netcdf(tmp_path / "a.nc", encoding={"sst": form, "flag": form})
+    steps = {"clip": {"bbox": [-100, -11.2, 130, -10]}, "orient": {"longitude": "-180..180", "y": "ascending"}}
+    grid = Published(grid_dataset(steps=steps, layout={"chunks": {"time": 4, "lat": 2, "lon": 4}})).to(
+        tmp_path / "a.nc"
+    )
+    assert [d for proof in grid.prove() for d in proof.differences] == []
+    there = source(tmp_path)
+    turned = there.assign_coords(lon=xr.where(there.lon > 180, there.lon - 360, there.lon))
+    expected = turned.sortby("lon", ascending=bool(lon[1] > lon[0])).sortby("lat")
+    expected = expected.isel(lon=(expected.lon >= -100) & (expected.lon <= 130)).sel(lat=slice(-11.2, -10))
+    assert_same(grid.xarray(), expected, "sst", "flag", "depth", "lon", "lat")
+
+
+@pytest.mark.parametrize("name", ["sst", "lat", "lon"])
+def test_a_grid_that_was_turned_wrongly_is_seen_by_the_proof(tmp_path, name):
+    grid = published(tmp_path, {"orient": {"y": "ascending", "longitude": "-180..180"}}, replace(BASE, lon=GLOBE))
+    array: Any = grid.group[name]
+    array[...] = np.flip(array[...], axis=-1)
+    assert any(name in d for proof in grid.prove() for d in proof.differences)
 
 
 def test_a_descending_axis_may_be_wanted(tmp_path):
