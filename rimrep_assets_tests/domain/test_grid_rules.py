@@ -279,6 +279,39 @@ def test_a_longitude_in_a_range_is_the_same_meridian(values, ends):
     np.testing.assert_allclose(turns, np.round(turns), atol=1e-9)
 
 
+def test_packed_longitudes_cannot_be_shifted_as_they_are_stored(tmp_path):
+    path = replace(BASE, lon=np.array([200, 210], "i2")).write(tmp_path / "0.nc")
+    with netCDF4.Dataset(str(path), "a") as file:
+        file.variables["lon"].scale_factor = 1.0
+    with pytest.raises(DataError, match="orient.longitude: lon is packed"):
+        header_of(path, grid_dataset(steps={"orient": {"longitude": "-180..180"}}))
+
+
+def test_axes_that_move_with_time_are_not_clipped(tmp_path):
+    with xr.open_dataset(BASE.write(tmp_path / "0.nc")) as plain:
+        moving = plain.load().drop_vars("lon").assign(x=(("time", "lat", "lon"), np.ones((1, 4, 3))))
+        moving.to_netcdf(tmp_path / "a.nc")
+    dataset = grid_dataset(coordinates={"x": "x", "y": "lat", "t": "time"}, steps={"clip": {"bbox": [0, -20, 2, 20]}})
+    with pytest.raises(DataError, match="need axes that stand still, and 'x' varies with time"):
+        header_of(tmp_path / "a.nc", dataset)
+
+
+def test_levels_of_two_dimensions_are_not_clipped(tmp_path):
+    coordinates = {"x": "lon", "y": "lat", "z": "depth", "t": "time"}
+    path = BASE.write(tmp_path / "0.nc")
+    with pytest.raises(DataError, match=r"clip.z: depth has dimensions \('lat', 'lon'\); clipping needs one"):
+        header_of(path, grid_dataset(coordinates=coordinates, steps={"clip": {"z": [0, 1]}}))
+
+
+def test_an_axis_of_metres_is_no_longitude(tmp_path):
+    with xr.open_dataset(BASE.write(tmp_path / "0.nc")) as plain:
+        metres = plain.load()
+        metres["lon"].attrs["units"] = "m"
+        metres.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(DataError, match=r"orient.longitude: lon is no longitude \(unit m\)"):
+        header_of(tmp_path / "a.nc", grid_dataset(steps={"orient": {"longitude": "0..360"}}))
+
+
 # What contradicts itself
 
 
@@ -300,6 +333,7 @@ def test_a_longitude_in_a_range_is_the_same_meridian(values, ends):
         ({"fix_time": {"round": "PT0S"}}, "is not a step like"),
         ({"fix_time": {"round": "P1M"}}, "is not a step like"),
         ({"unpack": {}, "repack": {}}, "unpack and repack exclude each other"),
+        ({"attributes": {"set": {"a": 1}, "drop": ["a"]}}, "a is both set and dropped"),
         ({"attributes": {}}, "attributes needs set, drop or as_text"),
         ({"attributes": {"drop": ["geospatial_lat_min"]}}, "geospatial_lat_min is computed from the axes"),
     ],
