@@ -88,7 +88,7 @@ class SourceFile:
             out[...] = as_published(self.read(name, time_dim, times, band), variable, published, self.file.name)
 
         index = self.indexes.get(variable.source)
-        if index is None or len(index.shape) != len(variable.source_dims) or time_dim not in variable.source_dims:
+        if index is None or len(index.shape) != len(variable.source_dims):
             yield slowly
             return
         fast = _FastTasks(self.file.name, self.path, index, variable, published, str(time_dim), times, band, out)
@@ -127,7 +127,8 @@ class _FastTasks:
         """Whether the numbers can be put where they belong as they are decoded."""
         spans = [self.variable.spans.get(dim, ()) for dim in self.variable.source_dims]
         in_order = all(len(s) <= 1 and not any(one.backward for one in s) for s in spans)
-        if not in_order or self.variable.source_dims != self.variable.dims:
+        held = tuple(dim for dim in self.variable.dims if dim in self.variable.source_dims)
+        if not in_order or self.variable.source_dims != held:
             return False
         same_type = self.index.dtype.newbyteorder("=") == self.out.dtype
         return same_type and keeps_bits(self.variable, self.published)
@@ -136,11 +137,13 @@ class _FastTasks:
         window = source_window(self.variable, self.index.shape, self.time_dim, self.times, self.band)
         numbers = list(self.index.touching(window))
         each = max(1, TASK_BYTES // max(1, self.index.chunk_bytes))
+        # A file without a time dimension holds the one time that it was given.
+        out = self.out if self.time_dim in self.variable.source_dims else self.out[0]
 
         def decode(some: list[tuple[int, ...]]) -> None:
             with _opened(self.path) as descriptor:
                 for number in some:
-                    read_chunk(descriptor, self.index, number, window, self.out)
+                    read_chunk(descriptor, self.index, number, window, out)
 
         for start in range(0, len(numbers), each):
             yield partial(decode, numbers[start : start + each])
@@ -149,8 +152,8 @@ class _FastTasks:
         """Some times at once: decoded whole, then brought into order."""
         import numpy as np
 
-        axis = self.variable.source_dims.index(self.time_dim)
-        step = self.index.chunks[axis]
+        dims = self.variable.source_dims
+        step = self.index.chunks[dims.index(self.time_dim)] if self.time_dim in dims else 1
 
         def piece(times: slice) -> None:
             window = source_window(self.variable, self.index.shape, self.time_dim, times, self.band)
