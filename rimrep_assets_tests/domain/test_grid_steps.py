@@ -7,8 +7,6 @@ from pydantic import ValidationError
 
 from rimrep_assets_tests.domain.grid_bench import grid_dataset
 
-# Clipping
-
 
 @pytest.mark.parametrize(
     ("steps", "words"),
