@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.dataset import ID
-from rimrep_assets.domain.errors import DefinitionError, RimrepError
+from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError
 from rimrep_assets.domain.proposal import AGREEMENT, Draft, Guess
 from rimrep_assets.domain.proposal_grid import (
     grid_notes,
@@ -88,6 +88,9 @@ def propose(asked: Asked, *, cache: Path, source_roots: tuple[Path, ...], scratc
         _put_times(draft, seen, rhythm)
         _ = draft.dataset()
     except RimrepError as error:
+        if error.advice == DataError.advice_by_default:
+            # There is no catalog yet that could be changed.
+            error.advice = "mend the file, or ask who made it, then run `rimrep init` again; nothing was written."
         raise error.about(dataset_id) from error
     url = asked.address if seen.is_http else None
     title = title_from(words_in_name)
