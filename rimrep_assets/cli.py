@@ -30,6 +30,7 @@ from rimrep_assets.console import (
     progress,
     projector_of,
     ranges_of,
+    records_of,
     say,
     settings_from,
     without_files,
@@ -320,7 +321,7 @@ def releases(
     settings = settings_from(catalog, store, environment)
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
-    log = projector_of(settings, commit, chosen(commit, [dataset])[0]).log
+    log = records_of(settings, commit, dataset).log
     records = [log.read(number) for number in reversed(log.numbers())]
     if as_json:
         print_json(
@@ -364,19 +365,19 @@ def verify(
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
     report: dict[str, Any] = {}
-    for dataset in chosen(commit, datasets):
-        projector = projector_of(settings, commit, dataset)
+    projectors = {name: records_of(settings, commit, name) for name in dict.fromkeys(datasets)}
+    for name, projector in projectors.items():
         numbers = projector.log.numbers()
         wanted = release if release is not None else (numbers or [0])[-1]
         if wanted not in numbers:
             raise DefinitionError(
                 f"there is no release {wanted or 'yet'}; there are: {numbers or 'none'}",
-                dataset=dataset.id,
+                dataset=name,
                 advice="run `rimrep releases`.",
             )
         with progress(quiet=as_json):
             found = verify_release(projector, projector.log.read(wanted), stable=wanted == numbers[-1])
-        report[dataset.id] = {"release": wanted, "differences": found}
+        report[name] = {"release": wanted, "differences": found}
     if as_json:
         print_json(report)
     else:

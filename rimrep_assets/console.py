@@ -121,6 +121,27 @@ def projector_of(settings: Settings, commit: CatalogCommit, dataset: Dataset) ->
     return Projector(store, dataset.id, settings.s3)
 
 
+def records_of(settings: Settings, commit: CatalogCommit, name: str) -> Projector:
+    """What reads the releases of ``name``, also of a dataset that the catalog does not describe any more, or wrongly.
+
+    Raises: DefinitionError as the catalog does, where no store has a release of it.
+    """
+    from rimrep_assets.domain.dataset import ID
+    from rimrep_assets.ports.projector import Projector
+    from rimrep_assets.ports.reconciliation import NOT_DATASETS
+
+    try:
+        return projector_of(settings, commit, commit.dataset(name))
+    except DefinitionError as error:
+        if ID.fullmatch(name) and name not in NOT_DATASETS:
+            for store in settings.stores(commit.endpoints(settings.environment)).values():
+                found = Projector(store, name, settings.s3)
+                if found.log.numbers():
+                    say(f"note: {'; '.join(error.problems)}; its releases are in {store.address}")
+                    return found
+        raise
+
+
 def ranges_of(datasets: Sequence[Dataset], told: str | None) -> dict[str, tuple[str, str]]:
     """First and last partition key of each dataset for ``A`` or ``A...B``, where ``2024`` stands for all that is in it.
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.proposal import Draft
+from rimrep_assets.domain.proposal import Draft, Guess
 from rimrep_assets.domain.proposal_csv import (
+    EITHER_ORDER,
     ROWS_NEEDED,
     ColumnLook,
     CsvForm,
@@ -148,6 +149,20 @@ def _is_place(field: Mapping[str, Any], dataset: Dataset) -> bool:
     """Whether a column is a coordinate in space, or called like one."""
     there = dataset.coordinates
     return field["name"] in (there.x, there.y, there.z) or any(f.fullmatch(field["name"]) for f in (_X, _Y, _Z))
+
+
+def orders_guessed(schema: Mapping[str, Any], file: str) -> list[Guess]:
+    """The columns of a proposed Table Schema whose dates fit both orders of day and month."""
+    return [
+        Guess(
+            file,
+            f"{field['name']}.description",
+            field["format"],
+            "every date fits month before day too; if that is right, change format and description",
+        )
+        for field in schema.get("fields", ())
+        if field.get("description") == EITHER_ORDER
+    ]
 
 
 def _own_header(path: Path, name: str, form: CsvForm) -> Sequence[str]:

@@ -25,7 +25,7 @@ from rimrep_assets.domain.proposal_grid import (
     unite_by_least_rule,
 )
 from rimrep_assets.domain.proposal_names import id_from, partition_of, rhythm_of, title_from, words_of
-from rimrep_assets.domain.proposal_table import propose_csv, propose_table_schema, propose_vector
+from rimrep_assets.domain.proposal_table import orders_guessed, propose_csv, propose_table_schema, propose_vector
 from rimrep_assets.domain.proposal_words import Words, collection_text, words_from
 from rimrep_assets.domain.release import json_bytes
 from rimrep_assets.domain.schedule import checked_zone
@@ -116,7 +116,11 @@ def propose(asked: Asked, *, cache: Path, source_roots: tuple[Path, ...], scratc
         files=written,
         source=placing.url,
         copied=copied,
-        guesses=(*draft.guesses(f"{folder}/dataset.yaml"), *words.guesses(f"{folder}/datapackage.json")),
+        guesses=(
+            *draft.guesses(f"{folder}/dataset.yaml"),
+            *orders_guessed(schema, f"{folder}/{schema_file}"),
+            *words.guesses(f"{folder}/datapackage.json"),
+        ),
         taken=words.taken,
         notes=tuple(notes),
         variables=placing.variables,
