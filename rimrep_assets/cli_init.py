@@ -126,7 +126,7 @@ def _tell(proposed: Proposed) -> None:
     for note in proposed.notes:
         print(f"note: {note}")
     if not _is_everybodys(proposed.catalog):
-        print("note: only `init` looks for ./catalog; without RIMREP_CATALOG the other commands mean the example's one")
+        print("note: the other commands read RIMREP_CATALOG; without it they mean the example in RIMREP_DATA, not this")
     print("next, in this order (a catalog is read at a commit, so check comes after it; `rimrep up` publishes too):")
     for command in _next(proposed):
         print(f"  {command}")

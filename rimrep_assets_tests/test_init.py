@@ -422,7 +422,7 @@ def test_without_a_catalog_one_is_begun_and_the_next_commands_are_printed(tmp_pa
     told = capsys.readouterr().out
     assert "began a new catalog in catalog" in told
     steps = [line.split()[0:2] for line in told.partition("next, in this order")[2].splitlines()[1:]]
-    assert "only `init` looks for ./catalog" in told
+    assert "without it they mean the example in RIMREP_DATA" in told
     assert steps == [
         ["export", f"RIMREP_CATALOG={tmp_path}/catalog"],
         ["${EDITOR:-vi}", "catalog/datasets/visits/dataset.yaml"],
