@@ -64,8 +64,9 @@ def prepare_grid(
     """All but the blocks: arrays in their new shapes, axes, what does not vary with time, attributes."""
     if base is None or not base.written_alike(state):
         base = None
-        for name in list(group):
-            del group[name]
+    kept = {*state.united.variables, *([state.united.time.name] if state.united.time else [])} if base else set()
+    for name in set(group) - kept:
+        del group[name]
     arrays = {name: _array(group, state, name) for name in state.united.variables}
     _write_time(group, base, state)
     for name in stale_static(base, state):
