@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from rimrep_assets_tests.faulty_store import FaultyStore, Switch, stable_grid
+from rimrep_assets.domain.grid_schema import curated_part
+from rimrep_assets_tests.faulty_store import WRITES, FaultyStore, Switch, stable_grid
 from rimrep_assets_tests.ports.test_faults import Scene, expected_days, same_days
-from rimrep_assets_tests.worlds import GRID, GRID_YAML, write_day
+from rimrep_assets_tests.worlds import GRID, GRID_YAML, World, write_day
 
 
 FORMATS = {"grid append": 3, "grid append v2": 2}
@@ -172,3 +174,50 @@ def test_a_change_of_format_rewrites_no_data(tmp_path):
     before = scene.world.projector(GRID).log.newest()
     after = scene.world.attempt(GRID).publish()
     assert (after.release, after.snapshot) == (before.release + 1, before.snapshot)
+
+
+def test_zeros_that_are_data_stay_data_in_format_2_also_when_days_are_appended(tmp_path):
+    """Icechunk leaves chunks of zeros out; in format 2 an absent chunk and a fill of 0 would both read as missing."""
+    world = World(tmp_path)
+    source = world.source(GRID)
+
+    def add_flagged_days(*days: int) -> None:
+        for day in days:
+            path = write_day(source, day)
+            with xr.open_dataset(path, decode_cf=False) as held:
+                flagged = held.load().assign(flag=(("time", "lat", "lon"), np.full((1, 3, 5), day == 9, "int8")))
+            flagged.to_netcdf(path)
+
+    add_flagged_days(0, 1, 2, 3)
+    layout = {"chunks": {"time": 2, "lat": 3, "lon": 5}, "plain_format": 2}
+    world.describe({**GRID_YAML, "layout": layout}, None)
+    attempt = world.attempt(GRID)
+    candidate = attempt.prepare(attempt.stage()[1])
+    schema = curated_part(json.loads(candidate.record)["table_or_grid_schema"])
+    world.describe({**GRID_YAML, "layout": layout}, schema)
+    world.attempt(GRID).publish()
+    add_flagged_days(4, 5, 6, 9)
+    world.attempt(GRID).publish()
+    root = Path(world.store_url) / "public" / GRID / "data.zarr"
+    with xr.open_zarr(root) as grid:
+        assert grid["flag"].dtype == "int8"
+        assert grid["flag"].values[:, 0, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, 1]
+    assert sorted(p.name for p in (root / "flag").iterdir() if p.name[0].isdigit()) == [f"{n}.0.0" for n in range(4)]
+    projector = world.projector(GRID)
+    assert projector.plain_copy.differs_from(projector.log.newest()) == []
+
+
+def test_remains_of_a_change_of_format_that_broke_off_are_taken_away(tmp_path):
+    scene = Scene(tmp_path, "grid to v2")
+    world, root = scene.world, Path(scene.world.store_url) / "public" / GRID / "data.zarr"
+    switch = Switch()
+    world.attempt(GRID, store=lambda real: FaultyStore(real, switch)).publish()
+    gone = next(n for n, call in enumerate(switch.calls, start=1) if call == f"delete {GRID}/data.zarr/zarr.json")
+    scene.restore()
+    scene.broken_at(gone + 2, WRITES)
+    assert not (root / "zarr.json").exists()
+    assert (root / "heat/c/0/0/0").exists()
+    projector = world.projector(GRID)
+    assert projector.finish()
+    assert projector.plain_copy.differs_from(projector.log.newest()) == []
+    assert not (root / "heat/c").exists() or not any(p.is_file() for p in (root / "heat/c").rglob("*"))
