@@ -45,8 +45,8 @@ def _repository(out: Path) -> Any:
     return GridRepository(open_store(str(out)), "grid")
 
 
-def _opener(inputs: Path) -> Callable[[str], Path]:
-    return lambda name: inputs / "grids" / name
+def _opener(inputs: Path, kind: str = "grids") -> Callable[[str], Path]:
+    return lambda name: inputs / kind / name
 
 
 def ours(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
@@ -59,7 +59,17 @@ def ours_long(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     _convert(inputs, out, size, clock, size.long_days)
 
 
-def _convert(inputs: Path, out: Path, size: Size, clock: Clock, days: int) -> None:
+def pieces_ours(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
+    """``ours`` with sources whose planes are cut into chunks."""
+    _convert(inputs, out, size, clock, size.days, "pieces")
+
+
+def pieces_our_proof(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
+    """``our_proof`` of that: the other reader inflates a twentieth."""
+    _prove(inputs, out, size, clock, "pieces")
+
+
+def _convert(inputs: Path, out: Path, size: Size, clock: Clock, days: int, kind: str = "grids") -> None:
     load("deflate", "filelock", "h5py", "icechunk", "netCDF4", "numcodecs", "pandas", "xxhash")
     import zarr
 
@@ -69,7 +79,7 @@ def _convert(inputs: Path, out: Path, size: Size, clock: Clock, days: int) -> No
     from rimrep_assets.domain.gridded import unite
 
     dataset, repository = dataset_for(size), _repository(out)
-    files = grid_files(inputs, days)
+    files = grid_files(inputs, days, kind)
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     with clock:
         headers = [read_header(p, p.name, digests[p.name], dataset) for p in files]
@@ -77,7 +87,7 @@ def _convert(inputs: Path, out: Path, size: Size, clock: Clock, days: int) -> No
         session = repository.stage_from(None, None)
         blocks = changed_blocks(None, state, state.chunk)
         group = zarr.open_group(session.store, mode="a")
-        written = write_grid(group, None, state, blocks, dataset, _opener(inputs), os.cpu_count() or 2)
+        written = write_grid(group, None, state, blocks, dataset, _opener(inputs, kind), os.cpu_count() or 2)
         snapshot = repository.commit(session, "benchmark", {})
     told = {"snapshot": snapshot, "state": state.model_dump(mode="json"), "digests": written}
     (out / "staged.json").write_text(json.dumps(told))
@@ -85,6 +95,10 @@ def _convert(inputs: Path, out: Path, size: Size, clock: Clock, days: int) -> No
 
 def our_proof(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     """What the step ``datapackage`` does with it first: all read back, digests compared, a sample of every file."""
+    _prove(inputs, out, size, clock, "grids")
+
+
+def _prove(inputs: Path, out: Path, size: Size, clock: Clock, kind: str) -> None:
     load("dask.array", "deflate", "h5netcdf", "icechunk", "netCDF4", "pandas", "xxhash", "zarr")
     import xarray as xr
 
@@ -101,7 +115,7 @@ def our_proof(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
         blocks = changed_blocks(None, state, state.chunk)
         with xr.open_zarr(store, consolidated=False, chunks=None) as published:
             threads = os.cpu_count() or 2
-            proofs, _ = prove_grid(group, state, blocks, dataset, _opener(inputs), 1, published, digests, threads)
+            proofs, _ = prove_grid(group, state, blocks, dataset, _opener(inputs, kind), 1, published, digests, threads)
     assert not [difference for proof in proofs for difference in proof.differences]
     assert all(proof.sampled for proof in proofs[:-1])
 
@@ -134,7 +148,7 @@ def floor(inputs: Path, _out: Path, size: Size, clock: Clock) -> None:
 
     from rimrep_assets.domain.grid_hdf5 import chunk_indexes
 
-    encode = numcodecs.Blosc("zstd", 3, numcodecs.Blosc.SHUFFLE, typesize=2).encode
+    encode = numcodecs.Blosc("zstd", 1, numcodecs.Blosc.SHUFFLE, blocksize=524_288, typesize=2).encode
     files = grid_files(inputs, size.days)
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for start in range(0, len(files), size.chunk_days):
@@ -164,12 +178,12 @@ def floor(inputs: Path, _out: Path, size: Size, clock: Clock) -> None:
 
 def append_to_short(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     """One step more on a store of 10 steps."""
-    _append(inputs, out, size, clock, 10)
+    _append(inputs, out, size, clock, size.appended_to[0])
 
 
 def append_to_long(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     """One step more on a store of 10 000 steps, each of a file of its own."""
-    _append(inputs, out, size, clock, 10_000)
+    _append(inputs, out, size, clock, size.appended_to[1])
 
 
 def _append(inputs: Path, out: Path, size: Size, clock: Clock, steps: int) -> None:

@@ -21,6 +21,8 @@ class Size:
     days: int
     long_days: int
     """of the series on which memory is compared"""
+    appended_to: tuple[int, int]
+    """steps of the two stores to which one more is appended"""
     lat: int
     lon: int
     chunk_days: int
@@ -38,23 +40,36 @@ class Size:
 
 
 FULL = Size(
-    120,
-    480,
-    900,
-    1600,
-    30,
-    300,
-    400,
-    500_000,
-    ("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"),
-    1000,
+    days=120,
+    long_days=480,
+    appended_to=(10, 10_000),
+    lat=900,
+    lon=1600,
+    chunk_days=30,
+    chunk_lat=300,
+    chunk_lon=400,
+    rows=500_000,
+    datasets=("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"),
+    catalog=1000,
 )
-SMOKE = Size(4, 8, 60, 80, 4, 30, 40, 5_000, ("gbrmpa-management-areas",), 40)
+SMOKE = Size(
+    days=4,
+    long_days=8,
+    appended_to=(4, 40),
+    lat=60,
+    lon=80,
+    chunk_days=4,
+    chunk_lat=30,
+    chunk_lon=40,
+    rows=5_000,
+    datasets=("gbrmpa-management-areas",),
+    catalog=40,
+)
 
 
-def grid_files(folder: Path, days: int) -> list[Path]:
-    """The first ``days`` files of the series."""
-    return sorted((folder / "grids").glob("*.nc"))[:days]
+def grid_files(folder: Path, days: int, kind: str = "grids") -> list[Path]:
+    """The first ``days`` files of the series; of kind ``grids`` a plane is one chunk, of ``pieces`` about twenty."""
+    return sorted((folder / kind).glob("*.nc"))[:days]
 
 
 def table_file(folder: Path) -> Path:
@@ -62,16 +77,20 @@ def table_file(folder: Path) -> Path:
 
 
 def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
-    """Write ``size.long_days`` NetCDF files below ``grids`` and one CSV file below ``tables``; nothing is timed."""
+    """Write ``size.long_days`` NetCDF files below ``grids``, ``size.days`` below ``pieces``, and one CSV file below ``tables``; nothing is timed."""
     (folder / "grids").mkdir(parents=True)
+    (folder / "pieces").mkdir()
     (folder / "tables").mkdir(parents=True)
     for number in range(size.long_days):
-        _write_day(folder / "grids", number, size)
+        _write_day(folder / "grids", number, size, size.lat)
+    for number in range(size.days):
+        # As eReefs' files are: about 64 000 cells a chunk, lines whole.
+        _write_day(folder / "pieces", number, size, -(-size.lat // 22))
     _write_loggers(table_file(folder), size.rows)
 
 
-def _write_day(folder: Path, number: int, size: Size) -> None:
-    """One day: two packed int16 variables, zlib and shuffle, one chunk each; smooth, noisy, and land without value."""
+def _write_day(folder: Path, number: int, size: Size, lines: int) -> None:
+    """One day: two packed int16 variables, zlib and shuffle, ``lines`` to a chunk; smooth, noisy, and land without value."""
     import netCDF4
     import numpy as np
 
@@ -98,7 +117,7 @@ def _write_day(folder: Path, number: int, size: Size) -> None:
                 fill_value=FILL,
                 compression="zlib",
                 shuffle=True,
-                chunksizes=(1, size.lat, size.lon),
+                chunksizes=(1, lines, size.lon),
             )
             variable.set_auto_maskandscale(False)
             variable.setncatts({"scale_factor": 0.01, "add_offset": 0.0, "units": "degree_Celsius"})

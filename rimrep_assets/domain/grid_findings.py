@@ -47,13 +47,18 @@ class Findings:
     def count(self, owner: str, cells: int) -> None:
         self.compared[owner] = self.compared.get(owner, 0) + cells
 
-    def equal(self, owner: str, name: str, position: int | None, expected: np.ndarray, values: np.ndarray) -> None:
-        """Tell where the same bits are not there; ``position`` is the first row's on the time axis, None without."""
+    def equal(
+        self, owner: str, name: str, position: int | None, expected: np.ndarray, values: np.ndarray, line: int = 0
+    ) -> None:
+        """Tell where the same bits are not there.
+
+        ``position`` is the first row's on the time axis, None without; ``line`` the first index of the next dimension.
+        """
         if expected.dtype != values.dtype or expected.shape != values.shape:
             there, here = f"{values.dtype.name} {values.shape}", f"{expected.dtype.name} {expected.shape}"
             self.tell(owner, f"{name}: published {there}, source {here}")
             return
-        self.cells(owner, name, position, same_bits(expected, values), expected, values)
+        self.cells(owner, name, position, same_bits(expected, values), expected, values, line)
 
     def cells(
         self,
@@ -63,6 +68,7 @@ class Findings:
         same: np.ndarray,
         expected: np.ndarray,
         values: np.ndarray,
+        line: int = 0,
     ) -> None:
         """Tell the first cells that are not ``same``, and how many more there are."""
         import numpy as np
@@ -75,6 +81,8 @@ class Findings:
             at, place = "", list(index)
             if position is not None:
                 place[0] += position
+                if len(place) > 1:
+                    place[1] += line
                 at = f" at {iso_time(self.times[place[0]], self.calendar)}"
             self.tell(owner, f"{name}{at} {place}: source {expected[index]}, published {values[index]}")
         if len(wrong) > TOLD:

@@ -104,7 +104,7 @@ class VariableOfBlock:
                 findings.count(owner, values[row].size)
                 there = values[row : row + 1]
                 at = self.block * state.chunk + row
-                findings.equal(owner, self.name, at, np.full_like(there, fill), there)
+                findings.equal(owner, self.name, at, np.full_like(there, fill), there, band[1] if band else 0)
 
     def _digests(self, slots: Sequence[Slot], rows: RowDigests, hidden: Sequence[bool]) -> None:
         state, findings = self.proof.state, self.proof.findings
@@ -137,7 +137,8 @@ class VariableOfBlock:
                 of_file = source.variables[self.name]
                 raw = source.read(self.name, state.united.time.dim, times, band)
                 expected = as_published(raw, of_file, published)
-                proof.findings.equal(source.file.name, self.name, start + first, expected, values[first:stop])
+                at, line = start + first, band[1] if band else 0
+                proof.findings.equal(source.file.name, self.name, at, expected, values[first:stop], line)
                 if adds_fill(of_file.packing, published.packing) and published.packing.fill is not None:
                     hidden = int((raw == published.packing.fill.numpy()).sum())
                     if hidden:

@@ -86,16 +86,29 @@ def _of_whole_numbers(raw: np.ndarray, hidden: Sequence[Any], unsigned: bool) ->
     numbers = raw.view(f"u{raw.dtype.itemsize}") if unsigned else raw
     fills = sorted({int(n.view(numbers.dtype)) for n in hidden})
     low, high = int(numbers.min()), int(numbers.max())
-    missing, masks = 0, []
-    for fill in fills:
-        if low <= fill <= high:
-            mask = numbers == fill
-            missing += int(np.count_nonzero(mask))
-            masks.append(mask)
-    if missing == raw.size:
-        return 0, None
-    if low in fills or high in fills:
-        # Only where a fill is an end must the ends be found among the others.
-        held = numbers[~np.logical_or.reduce(masks)]
-        low, high = int(held.min()), int(held.max())
-    return raw.size - missing, [float(low), float(high)]
+    if not any(low <= fill <= high for fill in fills):
+        return raw.size, [float(low), float(high)]
+    if len(fills) == 1:
+        missing = int(np.count_nonzero(numbers == fills[0]))
+        if missing == raw.size:
+            return 0, None
+        if fills[0] == low:
+            low = _next(numbers, low, 1)
+        elif fills[0] == high:
+            high = _next(numbers, high, -1)
+        return raw.size - missing, [float(low), float(high)]
+    held = numbers[~np.isin(numbers, np.array(fills, numbers.dtype))]
+    return held.size, [float(held.min()), float(held.max())] if held.size else None
+
+
+def _next(numbers: np.ndarray, end: int, way: int) -> int:
+    """The number nearest to ``end``, the least (way 1) or the largest (-1) of them, that is not ``end`` itself.
+
+    Counted from there, modulo the type, ``end`` becomes the largest unsigned number and all others stay in order.
+    """
+    import numpy as np
+
+    unsigned = numbers.view(f"u{numbers.dtype.itemsize}")
+    begin = np.array((end + way) % (1 << 8 * numbers.dtype.itemsize), unsigned.dtype)
+    distance = int((unsigned - begin if way > 0 else begin - unsigned).min())
+    return end + way + way * distance

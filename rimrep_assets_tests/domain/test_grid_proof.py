@@ -16,7 +16,7 @@ from rimrep_assets.domain.grid_encoding import encoded_fill
 from rimrep_assets.domain.grid_layout import Number, Packing
 from rimrep_assets.domain.grid_proof import WHOLE
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
-from rimrep_assets_tests.domain.grid_bench import LAT, Published, Sample, grid_dataset
+from rimrep_assets_tests.domain.grid_bench import LAT, Published, Sample, grid_dataset, told
 
 GRIDDED = "data/a_gridded/"
 
@@ -27,11 +27,6 @@ def published(tmp_path) -> Published:
     paths = [Sample(times=[d], base=100 * d).write(tmp_path / f"{d}.nc") for d in (0, 1, 2, 4)]
     dataset = grid_dataset(layout={"chunks": {"time": 2}, "cadence": "P1D"})
     return Published(dataset).to(*paths)
-
-
-def told(published: Published, seed: int = 1) -> dict[str, str]:
-    """Differences by file, joined; only of those that do not hold."""
-    return {p.name: "\n".join(p.differences) for p in published.prove(seed) if not p.holds}
 
 
 def test_what_was_written_holds_and_every_value_is_counted(published):

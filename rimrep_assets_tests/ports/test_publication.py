@@ -336,9 +336,10 @@ def test_staging_that_failed_its_proof_is_never_used_again(grid, monkeypatch):
     real = grid_data.write_grid
 
     def corrupt(group, *arguments):
-        real(group, *arguments)
+        written = real(group, *arguments)
         heat = group["heat"]
         heat[7, 1, 1] = heat[7, 1, 1] + 1
+        return written
 
     monkeypatch.setattr(grid_data, "write_grid", corrupt)
     with pytest.raises(GateRefusal) as told:
@@ -357,8 +358,9 @@ def test_a_chunk_that_changed_without_being_asked_for_stops_the_release(grid, mo
     real = grid_data.write_grid
 
     def touch_another_block(group, *arguments):
-        real(group, *arguments)
+        written = real(group, *arguments)
         group["heat"][0, 1, 1] = 77
+        return written
 
     monkeypatch.setattr(grid_data, "write_grid", touch_another_block)
     with pytest.raises(GateRefusal, match="changed, although no source file asks for it"):
