@@ -169,12 +169,13 @@ def run_tasks(
         while open_ones:
             done = _done_of(open_ones, workers, dataset)
             # Taken away at once, so that a worker that dies later does not take it with it.
-            results |= _results_of(done, workers, dataset)
-            for item in done:
+            new = _results_of(done, workers, dataset)
+            results |= new
+            for item in new:
                 del open_ones[item]
-            if done:
+            if new:
                 told(f"{len(results)} of {every} blocks are written")
-            lonely_s = 0.0 if done or client.scheduler_info(n_workers=-1)["workers"] else lonely_s + TICK_S
+            lonely_s = 0.0 if new or client.scheduler_info(n_workers=-1)["workers"] else lonely_s + TICK_S
             if lonely_s >= patience_s:
                 raise Unavailable(f"{workers.where} has had no worker for {patience_s:g} s", dataset=dataset)
     finally:
@@ -203,19 +204,24 @@ def _done_of(futures: Mapping[int, Any], workers: Workers, dataset: str) -> dict
 
 
 def _results_of(done: Mapping[int, Any], workers: Workers, dataset: str) -> dict[int, Any]:
+    """What can be had of them; a worker that died meanwhile takes its results with it, and they are made again."""
     import distributed
     from distributed.scheduler import KilledWorker
 
-    try:
-        found = workers.client.gather(list(done.values()))
-    except KilledWorker as error:
-        raise DefinitionError(
-            f"block {str(error.task).rpartition('-')[2]} ended every worker of {workers.where} that wrote it, "
-            f"{DEATHS} of them or as many as the scheduler allows",
-            dataset=dataset,
-            advice="give workers more memory (resources.dask), or let a block need less: smaller chunks "
-            "(layout.chunks). Where memory is not short, read the workers' logs.",
-        ) from error
-    except (distributed.CancelledError, OSError) as error:
-        raise Unavailable(f"{workers.where} went away: {error}", dataset=dataset) from error
-    return {item: pickle.loads(result) for item, result in zip(done, found, strict=True)}  # noqa: S301
+    found = {}
+    for item, future in done.items():
+        try:
+            found[item] = pickle.loads(future.result(timeout=TICK_S))  # noqa: S301
+        except TimeoutError:
+            break
+        except KilledWorker as error:
+            raise DefinitionError(
+                f"block {item} ended every worker of {workers.where} that wrote it, {DEATHS} of them or as many as "
+                "the scheduler allows",
+                dataset=dataset,
+                advice="give workers more memory (resources.dask), or let a block need less: smaller chunks "
+                "(layout.chunks). Where memory is not short, read the workers' logs.",
+            ) from error
+        except (distributed.CancelledError, OSError) as error:
+            raise Unavailable(f"{workers.where} went away: {error}", dataset=dataset) from error
+    return found

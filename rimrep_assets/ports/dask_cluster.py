@@ -99,7 +99,9 @@ def _on_this_machine(dask: Dask, scratch: Path) -> Iterator[Any]:
             n_workers=dask.workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            # The scheduler's web server comes up in any case; without this at a port that others want too.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0 if dask.memory is None else bytes_of(dask.memory),
             local_directory=str(folder),
             host="127.0.0.1",

@@ -27,7 +27,7 @@ from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.stack.dask_cluster import DaskScheduler, DaskWorker
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, World
 
-DAYS = 60
+DAYS = 40
 LAT, LON = 40, 60
 
 
@@ -241,13 +241,19 @@ def refuse(job: str, item: int) -> int:
     raise DataError([f"{job} {item}", "and more"], dataset="d", advice="ask")
 
 
-def test_a_task_that_ends_three_workers_ends_in_a_clear_error(tmp_path, caplog):
+def test_a_task_that_ends_three_workers_ends_in_a_clear_error(tmp_path):
     with open_workers(Dask(workers=1), None, "d", tmp_path) as workers:
         with pytest.raises(DefinitionError, match="block 7 ended every worker of this machine") as told:
             dask_blocks.run_tasks(workers, end_the_worker, "job", [7], "d", print)
         assert "more memory" in str(told.value)
-        with pytest.raises(DataError) as refused:
-            dask_blocks.run_tasks(workers, refuse, "job", [3], "d", print)
+
+
+def test_an_error_of_ours_arrives_whole_from_a_worker(tmp_path, cluster):
+    with (
+        open_workers(Dask(scheduler=cluster[0].address), None, "d", tmp_path) as workers,
+        pytest.raises(DataError) as refused,
+    ):
+        dask_blocks.run_tasks(workers, refuse, "job", [3], "d", print)
     assert (refused.value.problems, refused.value.dataset, refused.value.advice) == (("job 3", "and more"), "d", "ask")
 
 
