@@ -17,6 +17,10 @@ from rimrep_assets.domain.strict_model import StrictModel
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^\s/@]+:\d{1,5}")
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 COMM_PORT, DASHBOARD_PORT = 8786, 8787
+DEATHS = 3
+"""a block at which so many workers died is given up, where the scheduler is ours"""
+FORGIVEN = "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"
+"""environment variable by which a scheduler is told how many deaths it forgives"""
 
 
 class DaskOperator(StrictModel):
@@ -107,6 +111,7 @@ def cluster_spec(operator: DaskOperator, name: str) -> dict[str, Any]:
         **common,
         "name": "scheduler",
         "args": ["dask", "scheduler"],
+        "env": [{"name": FORGIVEN, "value": str(DEATHS - 1)}],
         "ports": [_port("tcp-comm", COMM_PORT), _port("http-dashboard", DASHBOARD_PORT)],
         "readinessProbe": {**health, "initialDelaySeconds": 0},
         "livenessProbe": {**health, "initialDelaySeconds": 15},

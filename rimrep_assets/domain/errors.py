@@ -38,9 +38,7 @@ class RimrepError(Exception):
         return f"{text}\nWhat to do: {self.advice}" if self.advice else text
 
 
-def _again(
-    kind: type[RimrepError], problems: tuple[str, ...], dataset: str | None, advice: str
-) -> RimrepError:
+def _again(kind: type[RimrepError], problems: tuple[str, ...], dataset: str | None, advice: str) -> RimrepError:
     return kind(problems, dataset=dataset, advice=advice)
 
 

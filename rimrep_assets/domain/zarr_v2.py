@@ -58,7 +58,7 @@ class ArrayV2:
         return decoded == self.absent_values().tobytes()
 
     def _codec(self) -> Any:
-        import numcodecs
+        import numcodecs  # type: ignore[import-untyped]
 
         return None if self.zarray["compressor"] is None else numcodecs.get_codec(dict(self.zarray["compressor"]))
 

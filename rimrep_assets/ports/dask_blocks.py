@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.dask_resources import DEATHS
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
 from rimrep_assets.domain.grid_chunks import chunks_of, varying
@@ -26,7 +27,7 @@ from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_write import prepare_grid, write_blocks
 from rimrep_assets.domain.source_file import SourceFile
-from rimrep_assets.ports.dask_cluster import DEATHS, Workers
+from rimrep_assets.ports.dask_cluster import Workers
 from rimrep_assets.ports.sources.protocol import SourceFolder
 
 if TYPE_CHECKING:

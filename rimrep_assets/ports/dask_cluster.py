@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.amounts import bytes_of
-from rimrep_assets.domain.dask_resources import Dask, DaskOperator, cluster_spec
+from rimrep_assets.domain.dask_resources import DEATHS, Dask, DaskOperator, cluster_spec
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ ANSWER_S = 30.0
 """a scheduler answers within it"""
 FIRST_WORKER_S = 300.0
 """until then a worker has joined: a pod may have to fetch its image first"""
-DEATHS = 3
-"""a block at which so many workers died is given up"""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.release import Places, ReleaseRecord
 from rimrep_assets.ports.grid_repository import GridRepository, encoded, keys
 from rimrep_assets.ports.object_store import ObjectStore, read_if_there
-from rimrep_assets.ports.plain_format import ROOT_V3, ROOTS, PlainFormat, Root, ShownArray, is_metadata, is_of_format, plain_format
+from rimrep_assets.ports.plain_format import (
+    ROOT_V3,
+    ROOTS,
+    PlainFormat,
+    Root,
+    ShownArray,
+    is_metadata,
+    is_of_format,
+    plain_format,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -210,7 +219,7 @@ class PlainCopy:
             if read_if_there(self.store, f"{self._folder}/{key}") != data
         ]
         found += [
-            f"data.zarr/{root} is there, but release {record.release} has its plain copy in format {record.plain_format}"
+            f"data.zarr/{root} is there, but release {record.release} has its copy in format {record.plain_format}"
             for format, root in ROOTS.items()
             if format != record.plain_format and self.store.stat(f"{self._folder}/{root}") is not None
         ]

@@ -60,7 +60,9 @@ class Root:
             document = None if data is None else json.loads(data)
         except ValueError:
             return None
-        held = document.get("attributes" if format == 3 else "metadata") if isinstance(document, dict) else None
+        if not isinstance(document, dict):
+            return None
+        held = document.get("attributes" if format == 3 else "metadata")
         return cls(format, document) if isinstance(held, dict) else None
 
     @property
@@ -105,7 +107,8 @@ def _shown_v2(zarray: Mapping[str, Any], zattrs: Mapping[str, Any]) -> ShownArra
 class PlainFormat(Protocol):
     """A format, told of the snapshot's metadata: Zarr 3 documents by node path, '' the root."""
 
-    number: int
+    @property
+    def number(self) -> int: ...
 
     def metadata(self, mark: Mapping[str, Any]) -> dict[str, bytes]:
         """All metadata of the copy by key, the root first: the snapshot's, with ``mark`` in the root's attributes."""

@@ -11,9 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rimrep_assets.domain.dask_resources import DEATHS, FORGIVEN
 from rimrep_assets.stack.processes import LOOPBACK, Component
-
-FORGIVEN = "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"
 
 
 class DaskScheduler(Component):
@@ -23,7 +22,7 @@ class DaskScheduler(Component):
 
     name = "the dask scheduler"
 
-    def __init__(self, folder: Path, *, forgiven: int = 2, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *, forgiven: int = DEATHS - 1, port: int | None = None) -> None:
         super().__init__(folder.resolve(), port=port)
         self.forgiven = forgiven
 

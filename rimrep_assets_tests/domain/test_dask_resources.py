@@ -7,8 +7,13 @@ import pytest
 from rimrep_assets.domain.dask_resources import DaskOperator, cluster_spec
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.plan import data_fingerprint
-from rimrep_assets_tests.domain.test_dataset import changed, parsed
-from rimrep_assets_tests.worlds import GRID_YAML, TABLE_YAML
+from rimrep_assets_tests.domain import test_dataset
+from rimrep_assets_tests.domain.test_dataset import changed
+from rimrep_assets_tests.worlds import GRID, GRID_YAML, TABLE, TABLE_YAML
+
+
+def parsed(raw, folder=GRID):
+    return test_dataset.parsed(raw, folder)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,7 @@ def test_what_cannot_be_is_refused(resources, sentence):
 
 def test_a_table_has_no_blocks_to_share_out():
     with pytest.raises(DefinitionError, match=r"resources\.dask belongs to grids"):
-        parsed(changed(TABLE_YAML, resources={"dask": {"workers": 2}}))
+        parsed(changed(TABLE_YAML, resources={"dask": {"workers": 2}}), TABLE)
 
 
 def test_who_writes_does_not_make_the_data_anew():
@@ -85,6 +90,7 @@ def test_kubernetes_is_asked_for_the_declared_workers():
     assert worker["spec"]["serviceAccountName"] == "dms"
     scheduler = spec["spec"]["scheduler"]
     (container,) = scheduler["spec"]["containers"]
+    assert container["env"] == [{"name": "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "value": "2"}]
     assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
         "tcp-comm": 8786,
         "http-dashboard": 8787,

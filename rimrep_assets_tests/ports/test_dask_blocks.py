@@ -260,7 +260,7 @@ def test_an_error_of_ours_arrives_whole_from_a_worker(tmp_path, cluster):
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("rimrep_assets.ports.dask_cluster.ANSWER_S", 1.0)
     with (
-        pytest.raises(Unavailable, match="the dask scheduler tcp://127.0.0.1:9 does not answer"),
+        pytest.raises(Unavailable, match=r"the dask scheduler tcp://127\.0\.0\.1:9 does not answer"),
         open_workers(Dask(scheduler="tcp://127.0.0.1:9"), None, "d", tmp_path),
     ):
         pass
@@ -269,7 +269,7 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch):
 def test_a_scheduler_without_workers_is_told(tmp_path):
     with (
         DaskScheduler(tmp_path / "scheduler") as scheduler,
-        pytest.raises(Unavailable, match="has no worker, also after 0.5 s"),
+        pytest.raises(Unavailable, match=r"has no worker, also after 0\.5 s"),
         open_workers(Dask(scheduler=scheduler.address), None, "d", tmp_path, first_worker_s=0.5),
     ):
         pass

@@ -14,7 +14,6 @@ from rimrep_assets_tests.faulty_store import WRITES, FaultyStore, Switch, stable
 from rimrep_assets_tests.ports.test_faults import Scene, expected_days, same_days
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, World, write_day
 
-
 FORMATS = {"grid append": 3, "grid append v2": 2}
 ROOTS = {3: "zarr.json", 2: ".zmetadata"}
 
@@ -27,7 +26,9 @@ def scene(tmp_path, request) -> Scene:
 
 def chunk(scene: Scene, name: str, *index: int) -> str:
     """The key of a chunk in the scene's format."""
-    return f"{name}/c/" + "/".join(map(str, index)) if FORMATS[scene.kind] == 3 else f"{name}/" + ".".join(map(str, index))
+    return (
+        f"{name}/c/" + "/".join(map(str, index)) if FORMATS[scene.kind] == 3 else f"{name}/" + ".".join(map(str, index))
+    )
 
 
 def watched(scene: Scene) -> list:
