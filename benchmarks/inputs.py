@@ -77,7 +77,7 @@ def table_file(folder: Path) -> Path:
 
 
 def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
-    """Write ``size.long_days`` NetCDF files below ``grids``, ``size.days`` below ``pieces``, and one CSV file below ``tables``; nothing is timed."""
+    """Write NetCDF files below ``grids`` and ``pieces``, and a CSV file below ``tables``; nothing is timed."""
     (folder / "grids").mkdir(parents=True)
     (folder / "pieces").mkdir()
     (folder / "tables").mkdir(parents=True)
@@ -90,7 +90,7 @@ def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
 
 
 def _write_day(folder: Path, number: int, size: Size, lines: int) -> None:
-    """One day: two packed int16 variables, zlib and shuffle, ``lines`` to a chunk; smooth, noisy, and land without value."""
+    """One day: two packed int16 variables, zlib and shuffle, ``lines`` to a chunk; noisy, land without value."""
     import netCDF4
     import numpy as np
 

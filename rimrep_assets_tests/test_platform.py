@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
-from rimrep_assets_tests.homes import rimrep_process
+from rimrep_assets_tests.homes import command_environment, rimrep_process
 from rimrep_assets_tests.running_platform import RunningPlatform, answer_of, chromium, platform_on, screenshot, wait_for
 from rimrep_assets_tests.worlds import TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_table
 
@@ -53,6 +57,14 @@ def family(pid: int) -> list[psutil.Process]:
 
 def gone(processes: list[psutil.Process]) -> bool:
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def served_links(platform: RunningPlatform, dataset: str) -> list[str]:
+    """The links of a collection's page to published files."""
+    with urllib.request.urlopen(f"{platform.addresses['pygeoapi']}/collections/{dataset}?f=json") as answer:
+        links = [link["href"] for link in json.load(answer)["links"]]
+    assert not [link for link in links if link.startswith("/")], links
+    return [link for link in links if link.startswith(platform.addresses["files"])]
 
 
 def test_every_address_that_is_printed_answers(example):
@@ -104,6 +116,8 @@ def test_a_person_sees_the_graph_materializes_by_a_click_and_finds_the_picture_a
         page.goto(f"{example.addresses['dagster']}/assets/noaa-crw-chs-dhw/datapackage?view=checks")
         page.get_by_text("values_match_source").first.wait_for()
         screenshot(page, "checks")
+        links = served_links(example, "noaa-crw-chs-dhw")
+        assert links and all(answer_of(link) == 200 for link in links), links
         page.goto(f"{example.addresses['pygeoapi']}/collections/noaa-crw-chs-dhw?f=html")
         page.get_by_text("NOAA Coral Reef Watch").first.wait_for()
         screenshot(page, "pygeoapi")
@@ -125,6 +139,58 @@ def test_a_taken_port_is_named_and_nothing_is_started(tmp_path):
     assert ended.code == 3
     assert f"port {port} for dagster is taken" in ended.err
     assert not (tmp_path / "data" / "up" / "running.json").exists()
+
+
+def test_one_port_asked_for_two_parts_is_named_and_nothing_is_started(tmp_path):
+    ended = rimrep_process(small_world(tmp_path), "up", "--dagster-port", "54991", "--files-port", "54991")
+    assert ended.code == 3
+    assert "port 54991 is asked for more than one part" in ended.err
+    assert not (tmp_path / "data" / "up" / "running.json").exists()
+
+
+def test_of_two_that_start_at_once_the_second_says_so_and_disturbs_nothing(tmp_path):
+    world = small_world(tmp_path)
+    folder = tmp_path / "data" / "up"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "lock"):
+        ended = rimrep_process(world, "up")
+    assert ended.code == 2
+    assert "a platform runs already" in ended.err and "it is starting" in ended.err
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+
+
+def test_an_interrupted_start_ends_at_once_with_all_that_had_started(tmp_path):
+    world = small_world(tmp_path)
+    command = [sys.executable, "-m", "rimrep_assets.cli", "up"]
+    environment = {**os.environ, **command_environment(world)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as starting:
+        wait_for(lambda: (tmp_path / "data" / "up" / "dagster" / "pid").exists(), 60, "Dagster begins to start")
+        everything = family(starting.pid)
+        begin = time.monotonic()
+        starting.send_signal(signal.SIGINT)
+        starting.wait(60)
+        assert time.monotonic() - begin < 30
+        assert starting.returncode == 130
+        wait_for(lambda: gone(everything), 20, "all processes are gone")
+    assert not (tmp_path / "data" / "up" / "running.json").exists()
+
+
+def test_down_ends_a_platform_that_is_still_starting(tmp_path):
+    world = small_world(tmp_path)
+    command = [sys.executable, "-m", "rimrep_assets.cli", "up"]
+    environment = {**os.environ, **command_environment(world)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as starting:
+        wait_for(lambda: (tmp_path / "data" / "up" / "dagster" / "pid").exists(), 60, "Dagster begins to start")
+        everything = family(starting.pid)
+        ended = rimrep_process(world, "down")
+        assert f"ended the platform, process {starting.pid}" in ended.out
+        assert starting.wait(20) == 130
+        wait_for(lambda: gone(everything), 20, "all processes are gone")
+
+
+def test_a_port_that_cannot_be_is_refused(tmp_path):
+    ended = rimrep_process(small_world(tmp_path), "up", "--dagster-port", "80000")
+    assert ended.code == 2 and "80000" in ended.err
 
 
 def test_a_store_that_is_not_reachable_is_named_and_nothing_is_started(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
 from rimrep_assets.ports.process_identity import process_start
@@ -90,6 +93,7 @@ class LocalPlatform:
     announce: Callable[[str], None] = print
     parts: dict[str, Component] = field(default_factory=dict, init=False)
     _seen: dict[str, str | None] = field(default_factory=dict, init=False)
+    _lock: FileLock | None = field(default=None, init=False)
 
     @property
     def folder(self) -> Path:
@@ -108,25 +112,49 @@ class LocalPlatform:
 
     def __enter__(self) -> Self:
         """Start all parts. Raises: DefinitionError when one runs already, Unavailable naming what cannot start."""
-        other = running(self.settings)
-        if other is not None:
-            at = ", ".join(f"{name} {url}" for name, url in other.addresses.items())
-            raise DefinitionError(
-                f"a platform runs already on {self.settings.data_folder}, process {other.pid}: {at}",
-                advice="use it, end it with `rimrep down`, or name another folder with --folder.",
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        end(self.settings)
-        self._begin()
+        self._be_the_only_one()
         try:
-            with ThreadPoolExecutor(len(self.parts)) as pool:
-                for started in [pool.submit(part.start) for part in self.parts.values()]:
-                    started.result()
+            # Parts of a platform that was killed may still be there.
+            for part in PARTS:
+                stop_recorded(self.folder / part)
+            # Known from now on, so that it can be ended while it starts.
+            self._remember()
+            self._begin()
+            self._start()
+            self._remember()
         except BaseException:
             self._stop()
             raise
-        self._remember()
         return self
+
+    def _be_the_only_one(self) -> None:
+        """Hold the folder's lock, which ends with this process whatever happens to it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.folder / "lock", timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            other = running(self.settings)
+            addresses = other.addresses if other else {}
+            at = ", ".join(f"{name} {url}" for name, url in addresses.items()) or "it is starting"
+            process = f", process {other.pid}" if other else ""
+            raise DefinitionError(
+                f"a platform runs already on {self.settings.data_folder}{process}: {at}",
+                advice="use it, end it with `rimrep down`, or name another folder with --folder.",
+            ) from None
+
+    def _start(self) -> None:
+        """Start all parts at once; when one cannot, or somebody interrupts, the others need not be waited for."""
+        pool = ThreadPoolExecutor(len(self.parts))
+        try:
+            for started in [pool.submit(part.start) for part in self.parts.values()]:
+                started.result()
+        except BaseException:
+            # Ends what they wait for, so that their threads end.
+            self._stop_parts()
+            raise
+        finally:
+            pool.shutdown()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -134,9 +162,14 @@ class LocalPlatform:
         self._stop()
 
     def _stop(self) -> None:
+        self._stop_parts()
+        (self.folder / "running.json").unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
+
+    def _stop_parts(self) -> None:
         with ThreadPoolExecutor(len(PARTS)) as pool:
             list(pool.map(lambda part: part.stop(), self.parts.values()))
-        (self.folder / "running.json").unlink(missing_ok=True)
 
     def _begin(self) -> None:
         """Make the parts, not yet started; ports are tried first, so that nothing starts in vain."""
@@ -178,6 +211,10 @@ class LocalPlatform:
         problems = [
             f"port {port} for {name} is taken" for name, port in self.ports.items() if name in names and _taken(port)
         ]
+        asked = [port for name, port in self.ports.items() if name in names]
+        problems += [
+            f"port {port} is asked for more than one part" for port in {p for p in asked if asked.count(p) > 1}
+        ]
         if problems:
             raise Unavailable(problems, advice="end what listens there, or leave the port to rimrep.")
         memory = self.folder / "ports.json"
@@ -208,8 +245,17 @@ class LocalPlatform:
             return False
         for path, name in ((CONFIG, "config.yaml"), (OPENAPI, "openapi.yaml")):
             self._store.download(path, self.folder / name)
+        if "files" in self.parts:
+            self._link_to_files_server(self.folder / "config.yaml")
         self._seen = seen
         return True
+
+    def _link_to_files_server(self, configuration: Path) -> None:
+        """Links to files of this machine lead nowhere in a browser; the files server has them too."""
+        folder = re.escape(self._store.address.rstrip("/"))
+        text = configuration.read_text()
+        links = re.sub(rf"(\bhref: *['\"]?){folder}/", rf"\g<1>{self.parts['files'].url}/public/", text)
+        configuration.write_text(links)
 
     def keep(self, until: Callable[[], bool]) -> None:
         """Let pygeoapi serve what is published, until ``until`` says so. Raises: Unavailable when a part dies."""

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -61,6 +62,7 @@ class Component:
         self.start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: int | None = None
+        self._stopping = threading.Lock()
 
     def command(self) -> Sequence[str]:
         """What to run, in the foreground; called after ``folder`` exists, so it may write configuration
@@ -146,17 +148,19 @@ class Component:
 
     def stop(self) -> None:
         """End the process and all that it started; nothing when it does not run."""
-        if self._leash is not None:
-            os.close(self._leash)
-            self._leash = None
-        if self._process is None:
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_S)
-        _kill_group(self._process.pid)
-        self._process.wait()
-        self._process = None
-        (self.folder / "pid").unlink(missing_ok=True)
+        # The thread that starts it and the one that ends everything may both come here.
+        with self._stopping:
+            if self._leash is not None:
+                os.close(self._leash)
+                self._leash = None
+            if self._process is None:
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
+            _kill_group(self._process.pid)
+            self._process.wait()
+            self._process = None
+            (self.folder / "pid").unlink(missing_ok=True)
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of the log, for error messages."""
