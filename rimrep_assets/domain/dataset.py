@@ -130,6 +130,8 @@ class Layout(StrictModel):
     chunks: dict[str, int] = {}
     plain: bool = True
     """grids: also a plain Zarr copy at the stable address"""
+    plain_format: Literal[2, 3] = 3
+    """grids: the Zarr format of the plain copy; 2 for R and older tools"""
     cadence: str | None = None
     """grids: regular step of the time axis as ISO 8601 (P1D, PT1H, PT30M); times without a file are fill"""
 
@@ -147,6 +149,10 @@ class Layout(StrictModel):
             if size < 1:
                 raise ValueError(f"{name}: a chunk holds at least 1 value, not {size}")
         return value
+
+
+GRIDS_ALONE = ("chunks", "cadence", "plain_format")
+"""keys of ``layout`` that mean nothing to a table"""
 
 
 class Update(StrictModel):
@@ -211,8 +217,9 @@ class Dataset(StrictModel):
                 problems.append("convert of a table needs one of read_csv, read_vector")
             if grid_steps := self.convert.steps_of_grids():
                 problems.append(f"{', '.join(grid_steps)}: a step of grids (format: zarr)")
-            if self.layout.chunks or self.layout.cadence:
-                problems.append("layout.chunks and layout.cadence belong to grids (format: zarr)")
+            grids_alone = [key for key in GRIDS_ALONE if getattr(self.layout, key) != getattr(Layout(), key)]
+            if grids_alone:
+                problems.append(f"layout.{' and layout.'.join(grids_alone)} belong to grids (format: zarr)")
             if bool(self.coordinates.x) != bool(self.coordinates.y):
                 problems.append("coordinates x and y come together")
             if self.convert.read_vector and not self.coordinates.geometry:
@@ -231,6 +238,8 @@ class Dataset(StrictModel):
                 problems.append("layout.cadence needs coordinates.t")
             if self.layout.sort_by:
                 problems.append("layout.sort_by belongs to tables (format: parquet)")
+        if self.format == "parquet" and self.resources and self.resources.dask:
+            problems.append("resources.dask belongs to grids (format: zarr)")
         problems += access_problems(self)
         if problems:
             raise ValueError("; ".join(problems))

@@ -8,7 +8,7 @@ Every array has its time dimension first, whatever the source's order, and the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +75,17 @@ def prepare_grid(
 
 
 def write_blocks(
-    group: zarr.Group, state: GridState, blocks: Iterable[int], open_source: OpenSource, threads: int = 2
+    group: zarr.Group,
+    state: GridState,
+    blocks: Iterable[int],
+    open_source: OpenSource,
+    threads: int = 2,
+    names: Collection[str] | None = None,
 ) -> dict[int, BlockDigests]:
-    """Write the values of ``blocks`` into arrays that are there; see ``write_grid``."""
+    """Write the values of ``blocks`` into arrays that are there; ``names``: of these alone. See ``write_grid``."""
     with ThreadPoolExecutor(threads) as pool:
         writer = BlockWriter(group, state, Sources(state, open_source), pool)
-        return {block: writer.write(block) for block in blocks}
+        return {block: writer.write(block, names) for block in blocks}
 
 
 def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:

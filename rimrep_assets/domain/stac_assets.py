@@ -53,7 +53,9 @@ def _data(package: Mapping[str, Any], href: str, kind: str, public: bool) -> dic
     if kind == "icechunk":
         return _icechunk(package[OWN]["addresses"], public)
     if kind == "zarr":
-        head = {"href": href, "type": ZARR, "title": "Data", "zarr:zarr_format": 3, "zarr:consolidated": True}
+        format = package["resources"][0].get("zarr_format", 3)
+        told = {"zarr:zarr_format": format, "zarr:consolidated": True}
+        head = {"href": href, "type": ZARR.format(format=format), "title": "Data", **told}
         snippets = _snippets(_python_zarr(href, public), _r_zarr(href))
         return {**head, "description": snippets, "roles": ["data", "zarr"]}
     snippets = _snippets(_python_table(package, href, public), _r_table(href, public))

@@ -6,6 +6,7 @@ Here belongs composing addresses and the record, and gathering the gate's checks
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from rimrep_assets.domain.addresses import Addresses
 from rimrep_assets.domain.completeness import missing_times, undone
 from rimrep_assets.domain.datapackage import Edition, complete, json_bytes, refuse_other_types, validate
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError, RimrepError
 from rimrep_assets.domain.proposal_marks import guesses_in_schema
 from rimrep_assets.domain.pygeoapi import entry_from, validate_entry
@@ -34,6 +36,7 @@ from rimrep_assets.domain.release import (
 )
 from rimrep_assets.domain.stac import collection_from, item_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
+from rimrep_assets.domain.zarr_v2 import array_v2
 from rimrep_assets.ports.catalog import schema_name
 from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
@@ -146,7 +149,7 @@ def describe(
         _check("datapackage_valid", package_problems),
         _check("stac_item_valid", item_problems),
         _check("pygeoapi_entry_valid", entry_problems),
-        _check("projection_possible", _write_problems(bench)),
+        _check("projection_possible", [*_write_problems(bench), *_plain_problems(dataset, made)]),
         _check("complete", missing_times(made.facts, dataset, now)),
         _check("definition_of_done", undone(dataset, package)),
     )
@@ -181,6 +184,7 @@ def describe(
         sources=made.sources,
         source_rows=dict(made.source_rows),
         plain=dataset.layout.plain,
+        plain_format=dataset.layout.plain_format,
         shrinks=shrinks(base.facts if base else None, made.facts),
         folded=made.folded,
         objects=(*made.objects, *([made.quicklook] if made.quicklook else []), *stored),
@@ -265,6 +269,19 @@ def _write_problems(bench: Workbench) -> list[str]:
         PygeoapiConfig(bench.store).require_header()
     except DefinitionError as error:
         problems += error.problems
+    return problems
+
+
+def _plain_problems(dataset: Dataset, made: Version) -> list[str]:
+    """What the plain copy's declared format cannot hold of the data."""
+    if dataset.format != "zarr" or not dataset.layout.plain or dataset.layout.plain_format == 3:
+        return []
+    problems: list[str] = []
+    for document in sorted(made.sample.glob("*/zarr.json")):
+        try:
+            array_v2(document.parent.name, json.loads(document.read_bytes()))
+        except DefinitionError as error:
+            problems += error.problems
     return problems
 
 

@@ -33,6 +33,8 @@ from rimrep_assets.domain.quicklook import draw_grid
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Staged, Tipped
+from rimrep_assets.ports.dask_blocks import SourcesToFetch, write_grid_on_dask
+from rimrep_assets.ports.dask_cluster import open_workers
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.quicklooks import quicklook_of
@@ -75,18 +77,8 @@ class GridData:
                 return self._staged(intent, begin, state, digests, read)
             try:
                 session = self.repository.stage_from(begin, tip)
-                import zarr
-
                 self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
-                digests |= write_grid(
-                    zarr.open_group(session.store, mode="a"),
-                    at,
-                    state,
-                    blocks,
-                    self.bench.folder.dataset,
-                    self._opener(whole),
-                    self._threads,
-                )
+                digests |= self._write(session, at, state, blocks, whole)
                 if begin is not None and not session.has_uncommitted_changes:
                     # Only names of files changed: what is stored says their bytes already.
                     return self._staged(intent, begin, state, digests, read)
@@ -109,6 +101,40 @@ class GridData:
             dataset=self.bench.id,
             advice="let them end, then run again.",
         )
+
+    def _write(
+        self,
+        session: Any,
+        at: GridState | None,
+        state: GridState,
+        blocks: Sequence[int],
+        whole: Sequence[SourceFile],
+    ) -> dict[int, BlockDigests]:
+        """Write ``state`` into the session: in threads, or with the workers that the dataset asks for.
+
+        One block goes in threads always: a cluster would take longer to start.
+        """
+        import zarr
+
+        bench, dataset = self.bench, self.bench.folder.dataset
+        dask = dataset.resources.dask if dataset.resources else None
+        if dask is None or len(blocks) < 2 or state.united.time is None:
+            group = zarr.open_group(session.store, mode="a")
+            return write_grid(group, at, state, blocks, dataset, self._opener(whole), self._threads)
+        sources = SourcesToFetch(bench.source, {file.name: file for file in whole}, bench.fetched)
+        with open_workers(dask, bench.dask_scheduler, bench.id, bench.scratch) as workers:
+            return write_grid_on_dask(
+                session,
+                at,
+                state,
+                blocks,
+                dataset,
+                sources,
+                self._opener(whole),
+                workers,
+                self._threads,
+                bench.progress,
+            )
 
     @property
     def _threads(self) -> int:

@@ -58,6 +58,8 @@ class Settings:
     """where this platform shows the store's ``public/`` folder on the web; for links in Dagster, never published"""
     pygeoapi_url: str | None = None
     """where this platform's pygeoapi answers; for links in Dagster, never published"""
+    dask_scheduler: str | None = None
+    """address of the environment's own scheduler, for datasets that ask for dask"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -76,6 +78,7 @@ class Settings:
             cache_bytes=int(environment.get("RIMREP_CACHE_BYTES") or CACHE_BYTES),
             files_url=environment.get("RIMREP_FILES_URL") or None,
             pygeoapi_url=environment.get("RIMREP_PYGEOAPI_URL") or None,
+            dask_scheduler=environment.get("RIMREP_DASK_SCHEDULER") or None,
         )
 
     @property
@@ -125,6 +128,7 @@ class Workbench:
     scratch: Path
     now: Callable[[], datetime] = utc_now
     progress: Callable[[str], None] = silent
+    dask_scheduler: str | None = None
 
     @property
     def id(self) -> str:
@@ -138,10 +142,15 @@ class Workbench:
         """A local copy of a source file, fetched once an attempt. Raises: Unavailable, DataError."""
         key = f"{file.name}:{file.digest}"
         if key not in self._fetched:
-            target = self.scratch / "sources" / file.digest[:16]
+            target = self.fetched / file.digest[:16]
             target.mkdir(parents=True, exist_ok=True)
             self._fetched[key] = self.source.fetch(file, target)
         return self._fetched[key]
+
+    @property
+    def fetched(self) -> Path:
+        """Where ``fetch`` puts files: in a folder named by the first 16 letters of the digest."""
+        return self.scratch / "sources"
 
     def scratch_folder(self, name: str) -> Path:
         folder = self.scratch / name
@@ -173,6 +182,7 @@ def open_workbench(
         attempt=attempt,
         scratch=scratch,
         progress=progress,
+        dask_scheduler=settings.dask_scheduler,
     )
 
 
