@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rimrep_assets.domain.errors import DataError
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 _NETCDF = threading.RLock()
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""first bytes of TIFF and BigTIFF in either byte order"""
+ZIP = b"PK\3\4"
 
 
 class RawHolder(Protocol):
@@ -63,13 +66,33 @@ class RawFile(RawHolder, Protocol):
     def dimensions(self) -> Mapping[str, Sized]: ...
 
 
+Format = Literal["netcdf", "geotiff", "zarr", "together"]
+"""``together``: a folder of GeoTIFF files that make up one file of the grid"""
+
+
+def format_of(path: Path) -> Format:
+    """Who opens what was fetched to ``path``, by its first bytes; what is unknown is left to the NetCDF library."""
+    if path.is_dir():
+        return "zarr" if path.suffix.lower() == ".zarr" else "together"
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic in TIFF:
+        return "geotiff"
+    return "zarr" if magic == ZIP else "netcdf"
+
+
 @contextmanager
 def open_raw(path: Path, name: str) -> Iterator[RawFile]:
     """A source file whose values come as they are stored.
 
     Raises: DataError, also while it is read, when it is cut or damaged; ``name`` is what people know it by.
     """
-    with _open_netcdf(path, name) as file:
+    from rimrep_assets.domain.grid_geotiff import open_geotiff
+    from rimrep_assets.domain.grid_mosaic import open_mosaic
+    from rimrep_assets.domain.grid_zarr import open_zarr
+
+    openers = {"netcdf": _open_netcdf, "geotiff": open_geotiff, "zarr": open_zarr, "together": open_mosaic}
+    with openers[format_of(path)](path, name) as file:
         yield file
 
 
