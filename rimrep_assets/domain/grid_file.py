@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_classic import missing_bytes
 
 if TYPE_CHECKING:
     import netCDF4
@@ -22,6 +23,8 @@ _NETCDF = threading.RLock()
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """first bytes of TIFF and BigTIFF in either byte order"""
 ZIP = b"PK\3\4"
+READ_BY = {"netcdf": "read_netcdf", "geotiff": "read_geotiff", "together": "read_geotiff", "zarr": "read_zarr"}
+"""the steps of ``convert`` that read files of a format"""
 
 
 class RawHolder(Protocol):
@@ -79,6 +82,23 @@ def format_of(path: Path) -> Format:
     if magic in TIFF:
         return "geotiff"
     return "zarr" if magic == ZIP else "netcdf"
+
+
+def refuse_unreadable(path: Path, name: str, declared: str) -> None:
+    """Raise DataError for an empty file, a cut one, and one that the ``declared`` step of ``convert`` does not read."""
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{name}: is empty (0 bytes)")
+    found = READ_BY[format_of(path)]
+    if declared != found:
+        # What is of no known format is told by the library that it was declared for.
+        words = "does not look like" if found == "read_netcdf" else f"is read by {found}, not by"
+        raise DataError(f"{name}: {words} {declared}", advice="declare the reader that fits the files.")
+    try:
+        short = missing_bytes(path) if found == "read_netcdf" else 0
+    except ValueError as error:
+        raise DataError(f"{name}: cannot be read as NetCDF: {error}") from error
+    if short:
+        raise DataError(f"{name}: is cut: {short} bytes fewer than its header says")
 
 
 @contextmanager

@@ -20,8 +20,7 @@ from rimrep_assets.domain.grid_attributes import (
     references_of,
 )
 from rimrep_assets.domain.grid_axes_right import published_size, put_axes_right
-from rimrep_assets.domain.grid_classic import missing_bytes
-from rimrep_assets.domain.grid_file import RawFile, format_of, open_raw
+from rimrep_assets.domain.grid_file import RawFile, open_raw, refuse_unreadable
 from rimrep_assets.domain.grid_file_time import TimeReading
 from rimrep_assets.domain.grid_layout import (
     GLOBAL,
@@ -38,7 +37,6 @@ from rimrep_assets.domain.grid_steps import ReadGeotiff, ReadNetcdf, ReadZarr
 from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest
 
-READ_BY = {"netcdf": "read_netcdf", "geotiff": "read_geotiff", "together": "read_geotiff", "zarr": "read_zarr"}
 TABLE = "observations at places are rows of a table (format: parquet), not a grid"
 
 
@@ -48,26 +46,9 @@ def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHea
     ``name`` and ``digest`` are the file's in the ledger. Times are microseconds since 1970-01-01 UTC.
     Raises: DataError that lists every problem of the file.
     """
-    _refuse_unreadable(path, name, dataset)
+    refuse_unreadable(path, name, dataset.convert.reader())
     with open_raw(path, name) as file:
         return _Reading(file, name, digest, dataset).header()
-
-
-def _refuse_unreadable(path: Path, name: str, dataset: Dataset) -> None:
-    """Raise DataError for an empty file, one that is cut, and one of another format than the declared."""
-    if path.is_file() and path.stat().st_size == 0:
-        raise DataError(f"{name}: is empty (0 bytes)")
-    declared, found = dataset.convert.reader(), READ_BY[format_of(path)]
-    if declared != found:
-        # What is of no known format is told by the library that it was declared for.
-        words = "does not look like" if found == "read_netcdf" else f"is read by {found}, not by"
-        raise DataError(f"{name}: {words} {declared}", advice="declare the reader that fits the files.")
-    try:
-        short = missing_bytes(path) if found == "read_netcdf" else 0
-    except ValueError as error:
-        raise DataError(f"{name}: cannot be read as NetCDF: {error}") from error
-    if short:
-        raise DataError(f"{name}: is cut: {short} bytes fewer than its header says")
 
 
 @dataclass
@@ -249,7 +230,9 @@ class _Reading:
             # A grid mapping's variable often is one character; only its attributes matter.
             return "uint8"
         if kind not in "iuf" or getattr(variable, "_isvlen", False):
-            self.problems.append(f"{name}: holds text or records, not numbers; add it to {self.dataset.convert.reader()}.drop")
+            reader = self.dataset.convert.reader()
+            advice = "name the other bands in read_geotiff.names" if reader == "read_geotiff" else f"add it to {reader}.drop"
+            self.problems.append(f"{name}: holds text or records, not numbers; {advice}")
             return None
         return str(variable.dtype.newbyteorder("=").name)
 
