@@ -231,7 +231,9 @@ class _Reading:
             return "uint8"
         if kind not in "iuf" or getattr(variable, "_isvlen", False):
             reader = self.dataset.convert.reader()
-            advice = "name the other bands in read_geotiff.names" if reader == "read_geotiff" else f"add it to {reader}.drop"
+            advice = (
+                "name the other bands in read_geotiff.names" if reader == "read_geotiff" else f"add it to {reader}.drop"
+            )
             self.problems.append(f"{name}: holds text or records, not numbers; {advice}")
             return None
         return str(variable.dtype.newbyteorder("=").name)

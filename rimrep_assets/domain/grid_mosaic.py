@@ -146,7 +146,9 @@ def open_mosaic(folder: Path, name: str) -> Iterator[MosaicFile]:
                 else:
                     by_variable.setdefault(variable.name, []).append((own, file))
                 if sum(map(len, by_variable.values())) > MOST_TILES:
-                    raise DataError(f"{name}: is made of more than {MOST_TILES} files; merge some before (gdal_merge.py)")
+                    raise DataError(
+                        f"{name}: is made of more than {MOST_TILES} files; merge some before (gdal_merge.py)"
+                    )
         if problems or not by_variable:
             raise DataError(problems or [f"{name}: holds no files"])
         yield MosaicFile(by_variable)
@@ -208,9 +210,7 @@ def _raster_of(rasters: Sequence[Raster]) -> Raster:
     )
 
 
-def _common(
-    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
-) -> tuple[int, int, int, int] | None:
+def _common(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
     top, bottom, left, right = max(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), min(a[3], b[3])
     return (top, bottom, left, right) if top < bottom and left < right else None
 

@@ -62,7 +62,9 @@ class ReadGeotiff(StrictModel):
             if self.variable.count("{variable}") != 1:
                 problems.append("variable: the pattern needs {variable} once, like '*-{variable}.tif'")
             if self.names:
-                problems.append("names and variable exclude each other: a file with a variable in its name has one band")
+                problems.append(
+                    "names and variable exclude each other: a file with a variable in its name has one band"
+                )
         if problems:
             raise ValueError("; ".join(problems))
         return self

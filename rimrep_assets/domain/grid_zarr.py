@@ -86,7 +86,16 @@ def open_zarr(path: Path, name: str) -> Iterator[ZarrFile]:
     """A store in a folder, or in a zip, which is not unpacked. Raises: DataError, also while it is read."""
     import zarr
 
-    told = (ValueError, KeyError, TypeError, OSError, RuntimeError, zipfile.BadZipFile, MemoryError, NotImplementedError)
+    told = (
+        ValueError,
+        KeyError,
+        TypeError,
+        OSError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        MemoryError,
+        NotImplementedError,
+    )
     try:
         with ExitStack() as opened:
             store, root = opened.enter_context(opened_store(path))
