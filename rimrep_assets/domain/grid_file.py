@@ -111,7 +111,12 @@ def open_raw(path: Path, name: str) -> Iterator[RawFile]:
     from rimrep_assets.domain.grid_mosaic import open_mosaic
     from rimrep_assets.domain.grid_zarr import open_zarr
 
-    openers = {"netcdf": _open_netcdf, "geotiff": open_geotiff, "zarr": open_zarr, "together": open_mosaic}
+    openers: Mapping[str, Any] = {
+        "netcdf": _open_netcdf,
+        "geotiff": open_geotiff,
+        "zarr": open_zarr,
+        "together": open_mosaic,
+    }
     with openers[format_of(path)](path, name) as file:
         yield file
 

@@ -146,9 +146,7 @@ def open_mosaic(folder: Path, name: str) -> Iterator[MosaicFile]:
                 else:
                     by_variable.setdefault(variable.name, []).append((own, file))
                 if sum(map(len, by_variable.values())) > MOST_TILES:
-                    raise DataError(
-                        f"{name}: is made of more than {MOST_TILES} files; merge some before (gdal_merge.py)"
-                    )
+                    raise DataError(f"{name}: is made of more than {MOST_TILES} files; merge some before")
         if problems or not by_variable:
             raise DataError(problems or [f"{name}: holds no files"])
         yield MosaicFile(by_variable)

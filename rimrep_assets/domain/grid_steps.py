@@ -46,8 +46,8 @@ class ReadGeotiff(StrictModel):
 
     ``names``: band number (from 1) to variable; then only these bands are read. By default all are, each named by its
     description where that is a name, else ``band_1`` and so on.
-    ``variable``: a pattern with ``{variable}`` and ``*`` for files of one band that stand beside each other. Files whose
-    names differ in that part alone make one grid file together, and the part names the variable.
+    ``variable``: a pattern with ``{variable}`` and ``*`` for files of one band that stand beside each other. Files
+    whose names differ in that part alone make one file of the grid together, and the part names the variable.
     """
 
     names: dict[int, str] = {}
@@ -62,16 +62,14 @@ class ReadGeotiff(StrictModel):
             if self.variable.count("{variable}") != 1:
                 problems.append("variable: the pattern needs {variable} once, like '*-{variable}.tif'")
             if self.names:
-                problems.append(
-                    "names and variable exclude each other: a file with a variable in its name has one band"
-                )
+                problems.append("names and variable exclude each other: a file named by its variable has one band")
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
 
 class Mosaic(StrictModel):
-    """Tiles side by side are one grid: all files of one time (by ``set_time.name``), or all files of a grid without time.
+    """Tiles side by side are one grid: all files of one time (by ``set_time.name``), or all of a grid without time.
 
     Tiles must have one CRS, cell size, type, fill and scale, and lie on one raster. Where they overlap their cells must
     be equal; a cell without value gives way to one with. Cells that no tile covers have no value.
@@ -253,7 +251,7 @@ def _geotiff_problems(convert: Any, coordinates: Any) -> list[str]:
     problems, step = [], convert.set_time
     if convert.read_geotiff is not None and coordinates.t and (step is None or step.variable is not None):
         problems.append(
-            "read_geotiff with coordinates.t needs set_time: {name: ...} or {attribute: ...}; a GeoTIFF has no time axis"
+            "read_geotiff with coordinates.t needs set_time (name or attribute): a GeoTIFF has no time axis"
         )
     if convert.mosaic is not None:
         if convert.read_geotiff is None:

@@ -185,7 +185,7 @@ def _dimensions(array: Any) -> tuple[str, ...] | None:
 def _described(array: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Attributes with ``_FillValue`` where xarray would see one, and the names of dimensions.
 
-    In format 2 xarray takes the array's fill for 'no value'; in format 3 the attribute alone, which is base64 for floats.
+    In format 2 xarray takes the array's fill for 'no value'; in format 3 the attribute alone, in base64 for floats.
     Source: https://docs.xarray.dev/en/stable/internals/zarr-encoding-spec.html
     """
     attributes = {n: v for n, v in array.attrs.asdict().items() if n != DIMENSIONS}

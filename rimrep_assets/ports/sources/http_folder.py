@@ -116,7 +116,7 @@ class HttpFolder:
     def _fits(self, chosen: Chosen, file: SourceFile, stamps: Mapping[str, Stamp]) -> bool:
         if is_one_file(chosen.name):
             return stamps[chosen.name].fits(file)
-        # What has several parts has no validator of its own; those of its parts are remembered where they were downloaded.
+        # Several parts have no validator together; that of each is remembered where it was downloaded.
         parts = {name: self.cache.seen(self._address(name)) for name in chosen.members}
         seen = [(name, part.digest) for name, part in parts.items() if part is not None and stamps[name].fits(part)]
         return len(seen) == len(parts) and digest_of_members(chosen.name, seen) == file.digest

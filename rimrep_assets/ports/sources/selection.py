@@ -118,10 +118,9 @@ def members_of_store(store: str, names: Iterable[str]) -> tuple[str, ...]:
     """The files of a store, sorted; of hidden ones only its metadata: others are unfinished, or a program's own."""
     own = {name for name in names if name.startswith(f"{store}/")}
     inner = {name: name[len(store) + 1 :].split("/") for name in own}
-    hidden = {
-        n for n, parts in inner.items() if any(p.startswith(".") for p in parts) and parts[-1] not in HIDDEN_METADATA
-    }
-    return tuple(sorted(own - hidden))
+    shown = {n for n, parts in inner.items() if not any(part.startswith(".") for part in parts)}
+    metadata = {n for n, parts in inner.items() if parts[-1] in HIDDEN_METADATA}
+    return tuple(sorted(shown | metadata))
 
 
 def picked(chosen: Sequence[Chosen], pick: Callable[[Sequence[str]], Collection[str]] | None) -> list[Chosen]:
