@@ -42,7 +42,9 @@ class BlockStats(StrictModel):
 
     def of_variables(self, cells: Mapping[str, int]) -> BlockStats:
         """The counts of these variables, given with their cells in the block: of one that is new here, no value."""
-        return BlockStats(variables={n: self.variables.get(n, VariableStats(missing=size)) for n, size in cells.items()})
+        return BlockStats(
+            variables={n: self.variables.get(n, VariableStats(missing=size)) for n, size in cells.items()}
+        )
 
 
 def count(raw: np.ndarray, packing: Packing) -> VariableStats:
