@@ -353,6 +353,10 @@ def releases(
 def verify(
     datasets: Datasets,
     release: Annotated[int | None, typer.Option("--release", help="An older release; the newest by default.")] = None,
+    file: Annotated[str | None, typer.Option("--file", help="Only a grid's values of this source file.")] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", help="Only of files that cover this time.", metavar="2024-03-01T12")
+    ] = None,
     catalog: CatalogOption = None,
     store: StoreOption = None,
     environment: EnvironmentOption = None,
@@ -376,7 +380,8 @@ def verify(
                 advice="run `rimrep releases`.",
             )
         with progress(quiet=as_json):
-            found = verify_release(projector, projector.log.read(wanted), stable=wanted == numbers[-1])
+            record = projector.log.read(wanted)
+            found = verify_release(projector, record, stable=wanted == numbers[-1], file=file, time=time)
         report[name] = {"release": wanted, "differences": found}
     if as_json:
         print_json(report)

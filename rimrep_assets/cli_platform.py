@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from rimrep_assets.console import print_json, progress, say, settings_from
+from rimrep_assets.console import INTERRUPTED, print_json, progress, say, settings_from
 
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", help="Where everything is kept; a folder of this user by default.")
@@ -33,9 +33,15 @@ def up(
     sensors: Annotated[
         bool, typer.Option("--sensors/--no-sensors", help="Whether new commits and sources run by themselves.")
     ] = True,
-    dagster_port: Annotated[int | None, typer.Option("--dagster-port", help="Port of Dagster's UI.")] = None,
-    pygeoapi_port: Annotated[int | None, typer.Option("--pygeoapi-port", help="Port of pygeoapi.")] = None,
-    files_port: Annotated[int | None, typer.Option("--files-port", help="Port of the files server.")] = None,
+    dagster_port: Annotated[
+        int | None, typer.Option("--dagster-port", help="Port of Dagster's UI.", min=1, max=65_535)
+    ] = None,
+    pygeoapi_port: Annotated[
+        int | None, typer.Option("--pygeoapi-port", help="Port of pygeoapi.", min=1, max=65_535)
+    ] = None,
+    files_port: Annotated[
+        int | None, typer.Option("--files-port", help="Port of the files server.", min=1, max=65_535)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Start store, pygeoapi, Dagster's UI and daemon on loopback; print their addresses, and wait for Ctrl-C."""
@@ -49,16 +55,20 @@ def up(
     stopped: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if not stopped:
+            say("ending the platform; its parts are given some seconds")
         stopped.append(number)
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     announce = logging.getLogger("rimrep").warning
+    started = False
     try:
         with progress(quiet=as_json):
             logging.getLogger("rimrep").info("starting the platform; it takes half a minute")
             with LocalPlatform(settings, ports, sensors, announce=announce) as platform:
+                started = True
                 _tell(platform.addresses, as_json)
                 error = platform.dagster.load_error()
                 if error:
@@ -66,6 +76,8 @@ def up(
                 platform.keep(until=lambda: bool(stopped))
     except KeyboardInterrupt:
         say("the platform has ended")
+        if not started:
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def _tell(addresses: dict[str, str], as_json: bool) -> None:

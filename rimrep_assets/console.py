@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rimrep_assets.ports.projector import Projector
     from rimrep_assets.ports.workbench import Settings
 
-WRONG_INPUT, UNAVAILABLE, REFUSED = 2, 3, 4
+WRONG_INPUT, UNAVAILABLE, REFUSED, INTERRUPTED = 2, 3, 4, 130
 """exit codes"""
 MOST_NAMED = 5
 """partitions that one message names"""
@@ -31,7 +31,12 @@ MOST_NAMED = 5
 
 def exit_code(kind: str) -> int:
     """The exit code of an error's class by name."""
-    codes = {Unavailable.__name__: UNAVAILABLE, GateRefusal.__name__: REFUSED, "Exception": 1, "Interrupted": 130}
+    codes = {
+        Unavailable.__name__: UNAVAILABLE,
+        GateRefusal.__name__: REFUSED,
+        "Exception": 1,
+        "Interrupted": INTERRUPTED,
+    }
     return codes.get(kind, WRONG_INPUT)
 
 

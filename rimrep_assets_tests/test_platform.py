@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -55,6 +57,14 @@ def family(pid: int) -> list[psutil.Process]:
 
 def gone(processes: list[psutil.Process]) -> bool:
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def served_links(platform: RunningPlatform, dataset: str) -> list[str]:
+    """The links of a collection's page to published files."""
+    with urllib.request.urlopen(f"{platform.addresses['pygeoapi']}/collections/{dataset}?f=json") as answer:
+        links = [link["href"] for link in json.load(answer)["links"]]
+    assert not [link for link in links if link.startswith("/")], links
+    return [link for link in links if link.startswith(platform.addresses["files"])]
 
 
 def test_every_address_that_is_printed_answers(example):
@@ -106,6 +116,8 @@ def test_a_person_sees_the_graph_materializes_by_a_click_and_finds_the_picture_a
         page.goto(f"{example.addresses['dagster']}/assets/noaa-crw-chs-dhw/datapackage?view=checks")
         page.get_by_text("values_match_source").first.wait_for()
         screenshot(page, "checks")
+        links = served_links(example, "noaa-crw-chs-dhw")
+        assert links and all(answer_of(link) == 200 for link in links), links
         page.goto(f"{example.addresses['pygeoapi']}/collections/noaa-crw-chs-dhw?f=html")
         page.get_by_text("NOAA Coral Reef Watch").first.wait_for()
         screenshot(page, "pygeoapi")
@@ -158,8 +170,27 @@ def test_an_interrupted_start_ends_at_once_with_all_that_had_started(tmp_path):
         starting.send_signal(signal.SIGINT)
         starting.wait(60)
         assert time.monotonic() - begin < 30
+        assert starting.returncode == 130
         wait_for(lambda: gone(everything), 20, "all processes are gone")
     assert not (tmp_path / "data" / "up" / "running.json").exists()
+
+
+def test_down_ends_a_platform_that_is_still_starting(tmp_path):
+    world = small_world(tmp_path)
+    command = [sys.executable, "-m", "rimrep_assets.cli", "up"]
+    environment = {**os.environ, **command_environment(world)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as starting:
+        wait_for(lambda: (tmp_path / "data" / "up" / "dagster" / "pid").exists(), 60, "Dagster begins to start")
+        everything = family(starting.pid)
+        ended = rimrep_process(world, "down")
+        assert f"ended the platform, process {starting.pid}" in ended.out
+        assert starting.wait(20) == 130
+        wait_for(lambda: gone(everything), 20, "all processes are gone")
+
+
+def test_a_port_that_cannot_be_is_refused(tmp_path):
+    ended = rimrep_process(small_world(tmp_path), "up", "--dagster-port", "80000")
+    assert ended.code == 2 and "80000" in ended.err
 
 
 def test_a_store_that_is_not_reachable_is_named_and_nothing_is_started(tmp_path):

@@ -15,6 +15,18 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.access_rules import access_problems
 from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.grid_steps import (
+    AttributesStep,
+    Clip,
+    FixTime,
+    Orient,
+    ReadNetcdf,
+    Repack,
+    SetTime,
+    Unite,
+    Unpack,
+    step_problems,
+)
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
@@ -87,30 +99,6 @@ class ReadVector(StrictModel):
     layer: str | None = None
 
 
-class ReadNetcdf(StrictModel):
-    """NetCDF files along one time axis; ``variables`` are those to keep (all by default)."""
-
-    variables: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-
-
-class Unite(StrictModel):
-    """By what rule files of unequal shape become one grid; without it they are refused.
-
-    ``variables``: ``common`` keeps those that every file has, ``all`` fills where a file lacks one.
-    ``coordinate_tolerance``: largest absolute difference (coordinate's unit) at which two axes are the same.
-    """
-
-    variables: Literal["common", "all"] | None = None
-    coordinate_tolerance: float = Field(default=0.0, ge=0)
-
-
-class Unpack(StrictModel):
-    """Store decoded numbers where files pack differently (scale, offset or fill drift)."""
-
-    data_type: Literal["float32", "float64"] = "float32"
-
-
 class Convert(StrictModel):
     """The declared steps, in the order in which they are applied, by name."""
 
@@ -119,8 +107,19 @@ class Convert(StrictModel):
     read_netcdf: ReadNetcdf | None = None
     rename: dict[str, str] = {}
     drop_columns: tuple[str, ...] = ()
+    clip: Clip | None = None
+    orient: Orient | None = None
+    set_time: SetTime | None = None
+    fix_time: FixTime | None = None
     unite: Unite = Unite()
     unpack: Unpack | None = None
+    repack: Repack | None = None
+    attributes: AttributesStep | None = None
+
+    def steps_of_grids(self) -> list[str]:
+        """Names of the steps declared here that only grids have."""
+        names = ("read_netcdf", "clip", "orient", "set_time", "fix_time", "unite", "unpack", "repack", "attributes")
+        return [name for name in names if getattr(self, name) not in (None, Unite())]
 
 
 class Layout(StrictModel):
@@ -210,8 +209,8 @@ class Dataset(StrictModel):
         if self.format == "parquet":
             if len(table_steps) != 1:
                 problems.append("convert of a table needs one of read_csv, read_vector")
-            if self.convert.read_netcdf or self.convert.unpack or self.convert.unite != Unite():
-                problems.append("read_netcdf, unite and unpack are steps of grids (format: zarr)")
+            if grid_steps := self.convert.steps_of_grids():
+                problems.append(f"{', '.join(grid_steps)}: a step of grids (format: zarr)")
             if self.layout.chunks or self.layout.cadence:
                 problems.append("layout.chunks and layout.cadence belong to grids (format: zarr)")
             if bool(self.coordinates.x) != bool(self.coordinates.y):
@@ -227,6 +226,7 @@ class Dataset(StrictModel):
                 problems.append("coordinates.geometry belongs to tables; a grid has x and y")
             if not (self.coordinates.x and self.coordinates.y):
                 problems.append("a grid needs coordinates x and y")
+            problems += step_problems(self.convert, self.coordinates)
             if self.layout.cadence and not self.coordinates.t:
                 problems.append("layout.cadence needs coordinates.t")
             if self.layout.sort_by:

@@ -6,21 +6,18 @@ Here belong keys of partitions and telling a file's by its name. Not here: what 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Literal
 
 from pydantic import model_validator
 
 from rimrep_assets.domain.errors import DataError, DefinitionError
+from rimrep_assets.domain.file_time import WIDTHS, codes_of, date_told
 from rimrep_assets.domain.strict_model import StrictModel
 
 FORMS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 EXAMPLES = {"day": "2010-09-01", "month": "2010-09", "year": "2010"}
-WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "M": 2, "S": 2}
-"""strptime codes that may stand in ``file_time`` and their digits"""
 MOST_NAMED = 20
 
 
@@ -51,7 +48,7 @@ class Partition(StrictModel):
         ]
         if not problems and self.end is not None and self.end < self.start:
             problems.append(f"partition.end {self.end} lies before partition.start {self.start}")
-        codes = set(re.findall(r"%(.)", self.file_time.replace("%%", "")))
+        codes = codes_of(self.file_time)
         unknown = sorted(codes - WIDTHS.keys())
         if unknown:
             problems.append(
@@ -79,21 +76,8 @@ class Partition(StrictModel):
 
     def key_of(self, name: str) -> str | None:
         """The partition of a source file; None when its name does not tell one."""
-        found = _pattern(self.file_time).fullmatch(name if "/" in self.file_time else name.rpartition("/")[2])
-        told: dict[str, str] = {}
-        for group, digits in (found.groupdict() if found else {}).items():
-            if told.setdefault(group[0], digits) != digits:
-                return None
-        if not told:
-            return None
-        year = int(told["Y"]) if "Y" in told else 2000 + int(told["y"]) - 100 * (int(told["y"]) >= 69)
-        try:
-            if "j" in told and "m" not in told:
-                day = date(year, 1, 1) + timedelta(int(told["j"]) - 1)
-                return self.key(day) if day.year == year else None
-            return self.key(date(year, int(told.get("m", 1)), int(told.get("d", 1))))
-        except ValueError:
-            return None
+        day = date_told(self.file_time, name)
+        return None if day is None else self.key(day)
 
     def keys(self, now: datetime) -> list[str]:
         """All keys from ``start`` to ``end``, or to the one that holds ``now``; ascending."""
@@ -196,19 +180,3 @@ def _next(day: date, by: str) -> date:
     if by == "month":
         return (day.replace(day=1) + timedelta(32)).replace(day=1)
     return date(day.year + 1, 1, 1)
-
-
-@lru_cache(maxsize=256)
-def _pattern(file_time: str) -> re.Pattern[str]:
-    parts, seen = [], 0
-    for piece in re.split(r"(%.|\*)", file_time):
-        if piece == "*":
-            parts.append("[^/]*")
-        elif piece == "%%":
-            parts.append("%")
-        elif piece.startswith("%") and len(piece) == 2:
-            seen += 1
-            parts.append(f"(?P<{piece[1]}{seen}>[0-9]{{{WIDTHS[piece[1]]}}})")
-        else:
-            parts.append(re.escape(piece))
-    return re.compile("".join(parts))

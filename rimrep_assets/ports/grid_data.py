@@ -202,7 +202,7 @@ class GridData:
         import xarray as xr
 
         store = self.repository.read(staged.snapshot)
-        with xr.open_zarr(store, consolidated=False, chunks=None) as published:
+        with self.repository.reading_back(), xr.open_zarr(store, consolidated=False, chunks=None) as published:
             proofs, new_stats = prove_grid(
                 self.repository.group(staged.snapshot),
                 state,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
 from rimrep_assets.domain.release import Places, release_tag
 from rimrep_assets.ports.object_store import ObjectStore, S3Access
+from rimrep_assets.ports.version import Unreadable
 
 if TYPE_CHECKING:
     import icechunk
@@ -175,6 +176,18 @@ class GridRepository:
         repository = self._existing()
         with self._errors():
             return repository.readonly_session(snapshot_id=snapshot).store
+
+    @contextmanager
+    def reading_back(self) -> Iterator[None]:
+        """While a snapshot is read: what Zarr and its codecs say of damaged data is told as Unreadable."""
+        with self._errors():
+            try:
+                yield
+            except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+                raise Unreadable(
+                    f"what was staged cannot be read back from the store: {type(error).__name__}: {error}",
+                    dataset=self.dataset,
+                ) from error
 
     def group(self, snapshot: str) -> zarr.Group:
         """The group of ``snapshot``, read only."""

@@ -26,7 +26,7 @@ from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.staged_partitions import Stagings
 from rimrep_assets.ports.staged_parts import REJECTED, STAGED, complete_stagings
 from rimrep_assets.ports.table_data import TableData
-from rimrep_assets.ports.version import BaseMoved, DataKind
+from rimrep_assets.ports.version import BaseMoved, DataKind, Unreadable
 from rimrep_assets.ports.workbench import Workbench
 
 TRIES = 5
@@ -244,6 +244,9 @@ class Publication:
                 self.bench.progress("another attempt released meanwhile; staging on its release")
                 staged = self._staged_again()
                 continue
+            except Unreadable:
+                self._reject_staged()
+                raise
             except FileNotFoundError as error:
                 # The attempt that released removes what it folded.
                 if self._moved_on_from(base):

@@ -7,21 +7,32 @@ Here belongs comparing bytes at the release's own and at the stable addresses. N
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_verify import chosen_files, differing_values
 from rimrep_assets.domain.release import ReleaseRecord
 from rimrep_assets.ports.object_store import ObjectStore
 from rimrep_assets.ports.projector import Projector
 from rimrep_assets.ports.table_data import file_digest
 
 
-def verify(projector: Projector, record: ReleaseRecord, *, stable: bool) -> list[str]:
+def verify(
+    projector: Projector, record: ReleaseRecord, *, stable: bool, file: str | None = None, time: str | None = None
+) -> list[str]:
     """Everything at which ``record`` is not what the store holds, in words; empty when all of it is right.
 
     Reads every byte of the release, with bounded memory; ``stable`` also of its copies at the stable addresses,
-    which only the newest release has. Raises: Unavailable.
+    which only the newest release has. With ``file`` or ``time`` only a grid's values of that source file, or of those
+    that cover that time. Raises: Unavailable; DefinitionError when there is no such file or time.
     """
+    if file is not None or time is not None:
+        return _values_of(projector, record, file, time)
     found = []
     for stored in record.objects:
         problem = _differs(projector.store, stored.path, stored.sha256)
@@ -36,6 +47,8 @@ def verify(projector: Projector, record: ReleaseRecord, *, stable: bool) -> list
             for f in record.sources
             if (f.name, f.digest) not in proven
         ]
+    if record.snapshot is not None and receipt["files"]:
+        found += _differing(projector, record, receipt, None)
     if record.snapshot is not None and not stable:
         found += _tag_problems(projector, record)
     if stable:
@@ -47,6 +60,28 @@ def verify(projector: Projector, record: ReleaseRecord, *, stable: bool) -> list
         elif record.plain:
             found += projector.plain_copy.differs_from(record)
     return found
+
+
+def _values_of(projector: Projector, record: ReleaseRecord, file: str | None, time: str | None) -> list[str]:
+    if record.snapshot is None:
+        raise DefinitionError(
+            "only a grid's values can be verified by source file or time",
+            dataset=record.dataset,
+            advice="leave --file and --time out.",
+        )
+    receipt = json.loads(projector.store.read(record.receipt.path))
+    return _differing(projector, record, receipt, chosen_files(GridState.model_validate(record.state), file, time))
+
+
+def _differing(
+    projector: Projector, record: ReleaseRecord, receipt: Mapping[str, Any], files: set[str] | None
+) -> list[str]:
+    """The grid's values in Icechunk against the digests in its receipt."""
+    assert record.snapshot is not None
+    digests = {int(block): found for block, found in receipt.get("digests", {}).items()}
+    state = GridState.model_validate(record.state)
+    group = projector.repository.group(record.snapshot)
+    return list(differing_values(group, state, digests, files, os.cpu_count() or 2))
 
 
 def _tag_problems(projector: Projector, record: ReleaseRecord) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.facts import Facts
 from rimrep_assets.domain.proof import FileProof
 from rimrep_assets.domain.release import ReleaseRecord, StoredFile
@@ -47,6 +48,12 @@ class BaseMoved(Exception):
     """Another attempt released meanwhile; what was staged stands on a base that is no longer the newest."""
 
 
+class Unreadable(DataError):
+    """What was staged cannot be read back from the store; no attempt may use it again."""
+
+    advice_by_default = "run again: all of it is staged anew. If it happens again, the store damages what it keeps."
+
+
 class DataKind(Protocol):
     """What tables and grids do differently."""
 
@@ -59,7 +66,7 @@ class DataKind(Protocol):
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
         """Base minus withdrawn and re-issued plus staged, read back from the store, measured and proven.
 
-        Raises: BaseMoved when staged data cannot stand on ``base``.
+        Raises: BaseMoved when staged data cannot stand on ``base``, Unreadable when it is damaged.
         """
 
     def of_base(self, base: ReleaseRecord) -> Version:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -113,7 +114,11 @@ class LocalPlatform:
         """Start all parts. Raises: DefinitionError when one runs already, Unavailable naming what cannot start."""
         self._be_the_only_one()
         try:
-            end(self.settings)
+            # Parts of a platform that was killed may still be there.
+            for part in PARTS:
+                stop_recorded(self.folder / part)
+            # Known from now on, so that it can be ended while it starts.
+            self._remember()
             self._begin()
             self._start()
             self._remember()
@@ -130,7 +135,8 @@ class LocalPlatform:
             self._lock.acquire()
         except Timeout:
             other = running(self.settings)
-            at = ", ".join(f"{name} {url}" for name, url in other.addresses.items()) if other else "it is starting"
+            addresses = other.addresses if other else {}
+            at = ", ".join(f"{name} {url}" for name, url in addresses.items()) or "it is starting"
             process = f", process {other.pid}" if other else ""
             raise DefinitionError(
                 f"a platform runs already on {self.settings.data_folder}{process}: {at}",
@@ -239,8 +245,17 @@ class LocalPlatform:
             return False
         for path, name in ((CONFIG, "config.yaml"), (OPENAPI, "openapi.yaml")):
             self._store.download(path, self.folder / name)
+        if "files" in self.parts:
+            self._link_to_files_server(self.folder / "config.yaml")
         self._seen = seen
         return True
+
+    def _link_to_files_server(self, configuration: Path) -> None:
+        """Links to files of this machine lead nowhere in a browser; the files server has them too."""
+        folder = re.escape(self._store.address.rstrip("/"))
+        text = configuration.read_text()
+        links = re.sub(rf"(\bhref: *['\"]?){folder}/", rf"\g<1>{self.parts['files'].url}/public/", text)
+        configuration.write_text(links)
 
     def keep(self, until: Callable[[], bool]) -> None:
         """Let pygeoapi serve what is published, until ``until`` says so. Raises: Unavailable when a part dies."""
