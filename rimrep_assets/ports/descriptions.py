@@ -37,6 +37,7 @@ from rimrep_assets.domain.stac import collection_from, item_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
 from rimrep_assets.domain.zarr_v2 import array_v2
 from rimrep_assets.ports.catalog import schema_name
+from rimrep_assets.ports.grid_virtual import folders_of
 from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
 from rimrep_assets.ports.release_log import ReleaseLog
@@ -91,6 +92,7 @@ def addresses_of(bench: Workbench, number: int, version: str, made: Version) -> 
         icechunk=url(places.icechunk) if is_grid else None,
         snapshot=made.snapshot,
         tag=release_tag(number) if is_grid else None,
+        virtual=folders_of(bench.source, made.sources) if dataset.layout.virtual else (),
         datapackage=web(places.version(version, "datapackage.json")),
         datapackage_stable=web(places.datapackage),
         schema_own=web(places.version(version, name)),
