@@ -59,7 +59,8 @@ def locate(source: SourceFolder, file: SourceFile) -> Located:
         return Located(url, file.etag)
     changed = http_date(file.last_modified)
     if changed is None:
-        raise _refused(file, "its server tells neither an ETag nor a time, so that a change would not be noticed")
+        # The source drops both where a file was changed so lately that a second change could bear the same mark.
+        raise _refused(file, "its server tells neither an ETag nor a time by which a later change could be noticed")
     return Located(url, changed)
 
 
@@ -192,7 +193,9 @@ def _refer(session: icechunk.Session, plan: VirtualPlan, located: Callable[[str]
             sync(session.store.delete("/".join([name, "c", *map(str, index)])))
         specs = []
         for reference in references:
-            place = places.setdefault(reference.file, located(reference.file))
+            if reference.file not in places:
+                places[reference.file] = located(reference.file)
+            place = places[reference.file]
             specs.append(
                 icechunk.VirtualChunkSpec(
                     list(reference.number), place.url, reference.offset, reference.size, **_checksum(place.mark)
