@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import zarr
@@ -60,6 +61,8 @@ class Life:
     known: dict[str, GridFile] = field(default_factory=dict)
     """every file that ever was, by sha256"""
     attempts: int = 0
+    tried: list[tuple[int, list[GridFile]]] = field(default_factory=list)
+    """of each attempt how many releases there were before, and what the source held"""
 
     def __post_init__(self) -> None:
         self.source.mkdir(parents=True)
@@ -99,6 +102,7 @@ class Life:
     def publish(self, crash: int | None = None) -> Switch:
         """One attempt; it crashes before write number ``crash``."""
         switch = Switch(crash)
+        self.tried.append((len(self.attempt().log.numbers()), list(self.held.values())))
         try:
             self.attempt(switch=switch).publish()
         except Crash:
@@ -116,7 +120,14 @@ class Life:
         assert staged is not None and staged.snapshot is not None
         return attempt.projector.repository.read(staged.snapshot)
 
-    def files_of(self, record: ReleaseRecord) -> list[GridFile]:
+    def may_change(self, before: ReleaseRecord, after: ReleaseRecord) -> set[str]:
+        """The chunks that may differ between two releases: attempts that crashed in between may have staged on each
+        other."""
+        between = [files for count, files in self.tried if count == before.release]
+        states = [self._files_of(before), *between, self._files_of(after)]
+        return set().union(*(must_change(a, b, self.rules) for i, a in enumerate(states) for b in states[i + 1 :]))
+
+    def _files_of(self, record: ReleaseRecord) -> list[GridFile]:
         return [self.known[source.digest] for source in record.sources]
 
 
@@ -135,9 +146,23 @@ def days_in(store: Any) -> dict[str, dict[str, list[list[float]]]]:
     """Time -> variable -> values as xarray decodes them; times at which nothing has a value are left out."""
     found: dict[str, dict[str, list[list[float]]]] = {}
     for time, variables in in_store(store).items():
-        held = {n: np.nan_to_num(v, nan=-1.0).tolist() for n, v in variables.items() if np.isfinite(v).any()}
+        held = {n: np.nan_to_num(v, nan=-1.0).tolist() for n, v in variables.items() if not np.isnan(v).all()}
         if held:
             found[time] = held
+    return found
+
+
+def read_by_netcdf4(life: Life) -> dict[str, dict[str, list[list[float]]]]:
+    """What netCDF4, masking and scaling, reads of the source, placed by time; in the shape of ``days_in``."""
+    wanted = {"sst"} if life.rules.variables == "sst" else {"sst", "wind"}
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for path in life.source.glob("*.nc"):
+        with netCDF4.Dataset(str(path)) as file:
+            times = netCDF4.num2date(file["time"][:], file["time"].units, file["time"].calendar)
+            for name in wanted & file.variables.keys():
+                values = np.ma.filled(file[name][:].astype("f8"), -1.0).tolist()
+                for time, plane in zip(times, values, strict=True):
+                    found.setdefault(time.isoformat(), {})[name] = plane
     return found
 
 

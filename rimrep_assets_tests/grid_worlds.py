@@ -107,10 +107,10 @@ class GridFile:
 
 
 def grid_yaml(
-    *, chunk: int = CHUNK, lat: int = 2, cadence: str | None = None, plain: bool = True, **steps: Any
+    *, chunk: int = CHUNK, lat: int = 2, lon: int = 2, cadence: str | None = None, plain: bool = True, **steps: Any
 ) -> dict[str, Any]:
     """The grid's dataset.yaml; ``steps`` are those of ``convert`` besides reading."""
-    layout: dict[str, Any] = {"chunks": {"time": chunk, "lat": lat, "lon": 2}, "plain": plain}
+    layout: dict[str, Any] = {"chunks": {"time": chunk, "lat": lat, "lon": lon}, "plain": plain}
     if cadence is not None:
         layout["cadence"] = cadence
     convert = [{"read_netcdf": steps.pop("read_netcdf", {})}, *({name: step} for name, step in steps.items())]

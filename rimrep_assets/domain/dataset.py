@@ -17,11 +17,15 @@ from rimrep_assets.domain.access_rules import access_problems
 from rimrep_assets.domain.dataset_layout import Layout
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_steps import (
+    GRID_READERS,
     AttributesStep,
     Clip,
     FixTime,
+    Mosaic,
     Orient,
+    ReadGeotiff,
     ReadNetcdf,
+    ReadZarr,
     Repack,
     SetTime,
     Unite,
@@ -105,6 +109,9 @@ class Convert(StrictModel):
     read_csv: ReadCsv | None = None
     read_vector: ReadVector | None = None
     read_netcdf: ReadNetcdf | None = None
+    read_geotiff: ReadGeotiff | None = None
+    read_zarr: ReadZarr | None = None
+    mosaic: Mosaic | None = None
     rename: dict[str, str] = {}
     drop_columns: tuple[str, ...] = ()
     clip: Clip | None = None
@@ -116,10 +123,14 @@ class Convert(StrictModel):
     repack: Repack | None = None
     attributes: AttributesStep | None = None
 
+    def reader(self) -> str:
+        """The name of the step that reads a grid's files."""
+        return next(name for name in GRID_READERS if getattr(self, name) is not None)
+
     def steps_of_grids(self) -> list[str]:
         """Names of the steps declared here that only grids have."""
-        names = ("read_netcdf", "clip", "orient", "set_time", "fix_time", "unite", "unpack", "repack", "attributes")
-        return [name for name in names if getattr(self, name) not in (None, Unite())]
+        both = ("read_csv", "read_vector", "rename", "drop_columns")
+        return [n for n in Convert.model_fields if n not in both and getattr(self, n) not in (None, Unite())]
 
 
 class Update(StrictModel):
@@ -193,8 +204,6 @@ class Dataset(StrictModel):
         else:
             if table_steps or self.convert.drop_columns:
                 problems.append(f"{', '.join(table_steps) or 'drop_columns'}: a step of tables (format: parquet)")
-            if self.convert.read_netcdf is None:
-                problems.append("convert of a grid needs read_netcdf")
             if self.coordinates.geometry:
                 problems.append("coordinates.geometry belongs to tables; a grid has x and y")
             if not (self.coordinates.x and self.coordinates.y):

@@ -104,13 +104,21 @@ def block_slots(axis: Sequence[Slot], block: int, chunk: int) -> Sequence[Slot]:
 def changed_blocks(base: GridState | None, state: GridState, chunk: int) -> list[int]:
     """Blocks of ``state`` that must be written, ascending: those whose slots differ from ``base``'s.
 
-    All blocks when there is no base, or when a chunk of it has another place, shape, type or packing. Description,
-    axes' values and the unit of the time axis are written whenever they differ and change no block.
+    Those too of which a file has a variable that ``base`` has not; elsewhere a new variable is fill, and that is not
+    stored. All blocks when there is no base, or when a chunk of it has another place, shape, type or packing.
+    Description, axes' values and the unit of the time axis are written whenever they differ and change no block.
     """
     blocks = range(-(-len(state.axis) // chunk))
     if base is None or not base.written_alike(state):
         return list(blocks)
-    return [b for b in blocks if block_slots(base.axis, b, chunk) != block_slots(state.axis, b, chunk)]
+    new = {name for name in state.united.variables if state.united.varies(name)} - base.united.variables.keys()
+    having = {f.digest for f in state.files if new & state.layout_of(f).variables.keys()} if new else set()
+    return [
+        b
+        for b in blocks
+        if (slots := block_slots(state.axis, b, chunk)) != block_slots(base.axis, b, chunk)
+        or any(slot.digest in having for slot in slots)
+    ]
 
 
 def files_needed(state: GridState, blocks: Iterable[int], base: GridState | None = None) -> set[str]:
@@ -135,7 +143,9 @@ def stale_static(base: GridState | None, state: GridState) -> list[str]:
     return [
         name
         for name, digest in fixed.items()
-        if digest != base.united.variables[name].sha256 or _source_of(base, name) != _source_of(state, name)
+        if name not in base.united.variables
+        or digest != base.united.variables[name].sha256
+        or _source_of(base, name) != _source_of(state, name)
     ]
 
 

@@ -36,6 +36,17 @@ def shape_of(state: GridState, name: str) -> tuple[int, ...]:
     return tuple(sizes[d] for d in state.united.variables[name].dims)
 
 
+def cells_of_block(state: GridState, block: int) -> dict[str, int]:
+    """How many cells each data variable has in a block; of a grid without time those without time too."""
+    rows = min((block + 1) * state.chunk, len(state.axis)) - block * state.chunk
+    timed = state.united.time is not None
+    found = {}
+    for name, variable in state.united.variables.items():
+        if variable.role == "data" and (state.united.varies(name) or not timed):
+            found[name] = _product([*shape_of(state, name)[1:], rows] if timed else shape_of(state, name))
+    return found
+
+
 def chunks_of(state: GridState, name: str) -> tuple[int, ...]:
     """The chunk shape of a variable: axes whole, of long thin series at least ``AXIS_CHUNK`` times."""
     variable, time = state.united.variables[name], state.united.time

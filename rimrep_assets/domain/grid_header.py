@@ -1,4 +1,4 @@
-"""What a NetCDF file says of itself, brought under the names that are published.
+"""What a source file of a grid says of itself, brought under the names that are published.
 
 Here belongs reading and judging one file's header. Not here: comparing files (``gridded``).
 """
@@ -20,8 +20,7 @@ from rimrep_assets.domain.grid_attributes import (
     references_of,
 )
 from rimrep_assets.domain.grid_axes_right import published_size, put_axes_right
-from rimrep_assets.domain.grid_classic import missing_bytes
-from rimrep_assets.domain.grid_file import RawFile, open_raw
+from rimrep_assets.domain.grid_file import RawFile, open_raw, refuse_unreadable
 from rimrep_assets.domain.grid_file_time import TimeReading
 from rimrep_assets.domain.grid_layout import (
     GLOBAL,
@@ -33,7 +32,8 @@ from rimrep_assets.domain.grid_layout import (
     Role,
     Variable,
 )
-from rimrep_assets.domain.grid_steps import ReadNetcdf
+from rimrep_assets.domain.grid_mosaic import MosaicFile
+from rimrep_assets.domain.grid_steps import ReadGeotiff, ReadNetcdf, ReadZarr
 from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest
 
@@ -46,14 +46,7 @@ def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHea
     ``name`` and ``digest`` are the file's in the ledger. Times are microseconds since 1970-01-01 UTC.
     Raises: DataError that lists every problem of the file.
     """
-    if path.stat().st_size == 0:
-        raise DataError(f"{name}: is empty (0 bytes)")
-    try:
-        short = missing_bytes(path)
-    except ValueError as error:
-        raise DataError(f"{name}: cannot be read as NetCDF: {error}") from error
-    if short:
-        raise DataError(f"{name}: is cut: {short} bytes fewer than its header says")
+    refuse_unreadable(path, name, dataset.convert.reader())
     with open_raw(path, name) as file:
         return _Reading(file, name, digest, dataset).header()
 
@@ -67,9 +60,11 @@ class _Reading:
     digest: str
     dataset: Dataset
     problems: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """by the file's own names those that ``read_geotiff.names`` gives"""
 
     def header(self) -> GridHeader:
-        step = self.dataset.convert.read_netcdf or ReadNetcdf()
+        step = self.dataset.convert.read_netcdf or self.dataset.convert.read_zarr or self._bands()
         self._names_exist(step)
         timing = TimeReading(self.file, self.name, self.dataset, self._renamed, self.problems)
         published = self._published(step, timing)
@@ -99,7 +94,7 @@ class _Reading:
         )
         return GridHeader(file=grid, layout=layout, values=values)
 
-    def _published(self, step: ReadNetcdf, timing: TimeReading) -> dict[str, str]:
+    def _published(self, step: ReadNetcdf | ReadZarr, timing: TimeReading) -> dict[str, str]:
         """Published names of the variables that are kept, with their names in the file."""
         kept = self._kept(step, timing)
         published = {self._renamed(source): source for source in kept}
@@ -121,21 +116,33 @@ class _Reading:
         what = f"both lie along {x.dims[0]!r}, a track or a list of places" if x.dims else "are one place"
         self.problems.append(f"coordinates x and y {what}; {TABLE}")
 
-    def _renamed(self, name: str) -> str:
-        return self.dataset.convert.rename.get(name, name)
+    def _bands(self) -> ReadNetcdf:
+        """The bands of a GeoTIFF as variables to keep, and what files that are one disagree about."""
+        step, bands = self.dataset.convert.read_geotiff or ReadGeotiff(), getattr(self.file, "bands", {})
+        self.names = {bands[number]: name for number, name in step.names.items() if number in bands}
+        self.problems += [
+            f"read_geotiff.names: there is no band {n}; the file has {len(bands)}" for n in step.names if n not in bands
+        ]
+        if isinstance(self.file, MosaicFile):
+            self.problems += self.file.disagreements(tiled=self.dataset.convert.mosaic is not None)
+        return ReadNetcdf(variables=tuple(self.names) if step.names else None)
 
-    def _names_exist(self, step: ReadNetcdf) -> None:
-        known = list(self.file.variables)
-        for key, names in (("read_netcdf.variables", step.variables or ()), ("read_netcdf.drop", step.drop)):
+    def _renamed(self, name: str) -> str:
+        named = self.names.get(name, name)
+        return self.dataset.convert.rename.get(named, named)
+
+    def _names_exist(self, step: ReadNetcdf | ReadZarr) -> None:
+        known, reader = list(self.file.variables), self.dataset.convert.reader()
+        for key, names in ((f"{reader}.variables", step.variables or ()), (f"{reader}.drop", step.drop)):
             self.problems += [f"{key}: there is no variable {n!r}{_near(n, known)}" for n in names if n not in known]
-        both = [*known, *self.file.dimensions]
+        both = [*(self.names.get(n, n) for n in known), *self.file.dimensions]
         self.problems += [
             f"rename: there is no variable or dimension {n!r}{_near(n, both)}"
             for n in self.dataset.convert.rename
             if n not in both
         ]
 
-    def _kept(self, step: ReadNetcdf, timing: TimeReading) -> list[str]:
+    def _kept(self, step: ReadNetcdf | ReadZarr, timing: TimeReading) -> list[str]:
         """Names in the file: those asked for, with the coordinates, bounds and mappings that they lean on."""
         everything = self.file.variables
         if step.variables is None:
@@ -161,7 +168,7 @@ class _Reading:
                 continue
             else:
                 there = [self._renamed(n) for n in self.file.variables]
-                gone = "; read_netcdf.drop drops it" if name in there else _near(name, there)
+                gone = f"; {self.dataset.convert.reader()}.drop drops it" if name in there else _near(name, there)
                 self.problems.append(f"coordinates.{part}: there is no variable {name!r}{gone}")
         return parts
 
@@ -223,7 +230,11 @@ class _Reading:
             # A grid mapping's variable often is one character; only its attributes matter.
             return "uint8"
         if kind not in "iuf" or getattr(variable, "_isvlen", False):
-            self.problems.append(f"{name}: holds text or records, not numbers; add it to read_netcdf.drop")
+            reader = self.dataset.convert.reader()
+            advice = (
+                "name the other bands in read_geotiff.names" if reader == "read_geotiff" else f"add it to {reader}.drop"
+            )
+            self.problems.append(f"{name}: holds text or records, not numbers; {advice}")
             return None
         return str(variable.dtype.newbyteorder("=").name)
 

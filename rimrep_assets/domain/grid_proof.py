@@ -95,7 +95,7 @@ class _Readings:
         self, proof: _Proof, picks: Mapping[int, Sequence[Pick]], blocks: Sequence[int], other: Executor
     ) -> None:
         self.proof, self.picks, self.other = proof, picks, other
-        self.following = dict(zip(blocks, [*blocks, None][1:], strict=True))
+        self.following = dict(zip(blocks, [*blocks[1:], None], strict=False))
         self.begun: dict[int, list[tuple[Pick, Future[OtherReading | str]]]] = {}
         if blocks:
             self._begin(blocks[0])

@@ -1,7 +1,7 @@
 """The independent reading: of every file one chunk, decoded by libraries that share no code with the fast way.
 
-The numbers are read by netCDF4 (by h5netcdf or scipy, through xarray, where the file was not read by the fast way),
-and decoded by xarray on both sides, with the file's attributes and with the published ones.
+The numbers are read by netCDF4 (by what ``grid_other_reader`` has where the file was not read by the fast way), and
+decoded by xarray on both sides, with the file's attributes and with the published ones.
 
 Here belong choosing what is read and comparing it by time and place. Not here: any of our own decoding
 (``grid_hdf5``, ``grid_values``), on purpose.
@@ -22,6 +22,7 @@ from rimrep_assets.domain.file_time import moment_told
 from rimrep_assets.domain.grid_file import open_raw
 from rimrep_assets.domain.grid_file_time import ROUNDING_SHARE
 from rimrep_assets.domain.grid_layout import FileGrid, Variable
+from rimrep_assets.domain.grid_other_reader import open_otherwise
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_steps import SetTime
 from rimrep_assets.domain.grid_time import cadence_us
@@ -108,19 +109,7 @@ def read_independently(
 
 
 def _opened(path: Path, name: str, by_netcdf4: bool) -> AbstractContextManager[Any]:
-    if by_netcdf4:
-        return open_raw(path, name)
-    import xarray as xr
-
-    options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False}
-    return xr.open_dataset(path, engine=_engine(path), **options)
-
-
-def _engine(path: Path) -> Any:
-    if path.is_dir():
-        return "zarr"
-    with path.open("rb") as file:
-        return "scipy" if file.read(3) == b"CDF" else "h5netcdf"
+    return open_raw(path, name) if by_netcdf4 else open_otherwise(path)
 
 
 @dataclass(frozen=True)

@@ -124,13 +124,16 @@ class GridState(StrictModel):
         return None
 
     def written_alike(self, other: GridState) -> bool:
-        """Whether a chunk of one has the same place, shape and type in the other."""
+        """Whether a chunk of one has the same place, shape and type in the other, of the variables that both have."""
+        both = self.united.variables.keys() & other.united.variables.keys()
 
         def what(state: GridState) -> Any:
             united = state.united
-            stored = {n: (v.dims, v.dtype, v.packing) for n, v in united.variables.items()}
+            held = {name: united.variables[name] for name in both}
+            stored = {n: (v.dims, v.dtype, v.packing, v.role == "data") for n, v in held.items()}
             axis = united.time and (united.time.name, united.time.dim)
-            return stored, united.dimensions, axis, state.chunks, state.gap_values
+            dims = {d: (united.dimensions.get(d), state.chunks.get(d)) for v in held.values() for d in v.dims}
+            return stored, axis, dims, state.chunk, {name: state.gap_values.get(name) for name in both}
 
         return what(self) == what(other)
 

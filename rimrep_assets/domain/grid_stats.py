@@ -5,7 +5,7 @@ Here belong counting one block and its shape as JSON. Not here: merging blocks i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.grid_layout import Packing
@@ -39,6 +39,12 @@ class BlockStats(StrictModel):
     """One block's counts by data variable."""
 
     variables: dict[str, VariableStats] = {}
+
+    def of_variables(self, cells: Mapping[str, int]) -> BlockStats:
+        """The counts of these variables, given with their cells in the block: of one that is new here, no value."""
+        return BlockStats(
+            variables={n: self.variables.get(n, VariableStats(missing=size)) for n, size in cells.items()}
+        )
 
 
 def count(raw: np.ndarray, packing: Packing) -> VariableStats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -15,6 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from rimrep_assets.domain.file_time import code_problems
 from rimrep_assets.domain.strict_model import StrictModel
 
+GRID_READERS = ("read_netcdf", "read_geotiff", "read_zarr")
+"""a grid has exactly one of these steps"""
 Longitudes = Literal["-180..180", "0..360"]
 Box = tuple[float, float, float, float]
 COMPUTED = re.compile(
@@ -29,6 +32,48 @@ class ReadNetcdf(StrictModel):
 
     variables: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
+
+
+class ReadZarr(StrictModel):
+    """Zarr stores of format 2 or 3, each a folder named ``*.zarr`` or a zip of one; ``variables`` are those to keep."""
+
+    variables: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+
+
+class ReadGeotiff(StrictModel):
+    """GeoTIFF files; x and y are the centres of cells, named ``x`` and ``y``.
+
+    ``names``: band number (from 1) to variable; then only these bands are read. By default all are, each named by its
+    description where that is a name, else ``band_1`` and so on.
+    ``variable``: a pattern with ``{variable}`` and ``*`` for files of one band that stand beside each other. Files
+    whose names differ in that part alone make one file of the grid together, and the part names the variable.
+    """
+
+    names: dict[int, str] = {}
+    variable: str | None = None
+
+    @model_validator(mode="after")
+    def _names_are_names(self) -> ReadGeotiff:
+        problems = [f"names: band {band} does not exist; the first is 1" for band in self.names if band < 1]
+        problems += [f"names: {name!r} is no name of a variable" for name in self.names.values() if not is_name(name)]
+        problems += [f"names: {name!r} stands twice" for name, n in Counter(self.names.values()).items() if n > 1]
+        if self.variable is not None:
+            if self.variable.count("{variable}") != 1:
+                problems.append("variable: the pattern needs {variable} once, like '*-{variable}.tif'")
+            if self.names:
+                problems.append("names and variable exclude each other: a file named by its variable has one band")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+class Mosaic(StrictModel):
+    """Tiles side by side are one grid: all files of one time (by ``set_time.name``), or all of a grid without time.
+
+    Tiles must have one CRS, cell size, type, fill and scale, and lie on one raster. Where they overlap their cells must
+    be equal; a cell without value gives way to one with. Cells that no tile covers have no value.
+    """
 
 
 class Clip(StrictModel):
@@ -178,9 +223,18 @@ class AttributesStep(StrictModel):
         return self
 
 
+def is_name(name: str) -> bool:
+    """Whether ``name`` can be the name of an array in a store and of a variable in most programs."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) is not None
+
+
 def step_problems(convert: Any, coordinates: Any) -> list[str]:
     """What contradicts itself among the steps of a grid; ``convert`` and ``coordinates`` are the dataset's."""
+    readers = [name for name in GRID_READERS if getattr(convert, name) is not None]
     problems = []
+    if len(readers) != 1:
+        problems.append(f"convert of a grid needs one of {', '.join(GRID_READERS)}")
+    problems += _geotiff_problems(convert, coordinates)
     for name in ("set_time", "fix_time"):
         if getattr(convert, name) is not None and not coordinates.t:
             problems.append(f"{name} needs coordinates.t: the name of the published time axis")
@@ -190,4 +244,18 @@ def step_problems(convert: Any, coordinates: Any) -> list[str]:
         problems.append("clip.z needs coordinates.z")
     if convert.unpack is not None and convert.repack is not None:
         problems.append("unpack and repack exclude each other: numbers are stored decoded or packed")
+    return problems
+
+
+def _geotiff_problems(convert: Any, coordinates: Any) -> list[str]:
+    problems, step = [], convert.set_time
+    if convert.read_geotiff is not None and coordinates.t and (step is None or step.variable is not None):
+        problems.append(
+            "read_geotiff with coordinates.t needs set_time (name or attribute): a GeoTIFF has no time axis"
+        )
+    if convert.mosaic is not None:
+        if convert.read_geotiff is None:
+            problems.append("mosaic needs read_geotiff")
+        if coordinates.t and step is not None and step.name is None:
+            problems.append("mosaic needs set_time.name: tiles of one time are told by their names")
     return problems

@@ -72,8 +72,9 @@ def prepare_grid(
     """
     if base is None or not base.written_alike(state):
         base = None
-        for name in list(group):
-            del group[name]
+    kept = {*state.united.variables, *([state.united.time.name] if state.united.time else [])} if base else set()
+    for name in set(group) - kept:
+        del group[name]
     own = compressors or {}
     arrays = {name: _array(group, state, name, own.get(name)) for name in state.united.variables}
     _write_time(group, base, state)

@@ -12,11 +12,12 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.file_time import WIDTHS, codes_of, date_told
 from rimrep_assets.domain.strict_model import StrictModel
 
 FORMS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+EXAMPLES = {"day": "2010-09-01", "month": "2010-09", "year": "2010"}
 MOST_NAMED = 20
 
 
@@ -43,7 +44,7 @@ class Partition(StrictModel):
             f"partition.{name} {value!r} is not written like {example}"
             for name, value in (("start", self.start), ("end", self.end))
             if value is not None and self._date(value) is None
-            for example in [{"day": "2010-09-01", "month": "2010-09", "year": "2010"}[self.by]]
+            for example in [EXAMPLES[self.by]]
         ]
         if not problems and self.end is not None and self.end < self.start:
             problems.append(f"partition.end {self.end} lies before partition.start {self.start}")
@@ -86,6 +87,49 @@ class Partition(StrictModel):
             found.append(key)
             day = _next(day, self.by)
         return found
+
+    def range_of(self, told: str, now: datetime) -> tuple[str, str]:
+        """First and last key of ``A`` or ``A...B``, where a year or month stands for all that is in it.
+
+        Raises: DefinitionError that says what is wrong with ``told``, and which partitions there are.
+        """
+        keys = self.keys(now)
+        if not keys:
+            raise DefinitionError(f"it has no partition yet: partition.start {self.start} has not come", advice="")
+        first, dots, last = told.partition("...")
+        last = last if dots else first
+        wrong = self._misspelt(told, first, last, like=keys[0])
+        within = [key for key in keys if key[: len(first)] >= first and key[: len(last)] <= last]
+        if wrong is None and within:
+            return within[0], within[-1]
+        wrong = wrong or f"there is no partition in {told!r}"
+        raise DefinitionError(f"{wrong}; its partitions are {keys[0]} to {keys[-1]}, one a {self.by}", advice="")
+
+    def _misspelt(self, told: str, first: str, last: str, *, like: str) -> str | None:
+        """What is wrong with how a range is written; ``like``: a key that is right."""
+        if "..." not in told and ".." in told:
+            begin, _, end = told.partition("..")
+            return f"{told!r}: a range is written with three dots: {begin}...{end}"
+        strange = [text for text in dict.fromkeys((first, last)) if not self._is_key_or_wider(text)]
+        if strange:
+            wider = [like[: len(example)] for example in EXAMPLES.values() if len(example) < len(like)]
+            several = f", or what holds several, like {' or '.join(wider)}" if wider else ""
+            return "; ".join(f"{text!r} is not a {self.by} like {like}{several}" for text in strange)
+        common = min(len(first), len(last))
+        if first[:common] > last[:common]:
+            return f"{told!r} ends before it begins: write {last}...{first}"
+        return None
+
+    def _is_key_or_wider(self, text: str) -> bool:
+        """Whether ``text`` is a key, or a year or month that holds some."""
+        for by, form in FORMS.items():
+            if len(text) == len(EXAMPLES[by]) <= len(EXAMPLES[self.by]):
+                try:
+                    datetime.strptime(text, form)
+                except ValueError:
+                    return False
+                return True
+        return False
 
     def first_day(self, key: str) -> date:
         """The first day of the partition ``key``."""

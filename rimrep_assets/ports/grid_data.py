@@ -18,7 +18,7 @@ from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
-from rimrep_assets.domain.grid_chunks import blocks_in_chunk
+from rimrep_assets.domain.grid_chunks import blocks_in_chunk, cells_of_block
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_header import read_header
@@ -237,7 +237,9 @@ class GridData:
             raise BaseMoved
         assert staged.snapshot is not None
         before, state = self._state_of(base, staged.intent), GridState.model_validate(staged.state)
-        blocks = changed_blocks(before, state, state.chunk)
+        # An earlier attempt may have written a block for a file that went again before anything was released.
+        written = {block for block in staged.digests if block * state.chunk < len(state.axis)}
+        blocks = sorted({*changed_blocks(before, state, state.chunk), *written})
         needed = files_needed(state, blocks, before)
         bench.progress(f"reading {len(blocks)} blocks back and comparing them with {len(needed)} source files")
         import xarray as xr
@@ -330,7 +332,7 @@ class GridData:
         if base is None or base.snapshot is None:
             return []
         difference = self.repository.difference(base.snapshot, snapshot)
-        if difference is None or difference.arrays_appeared_or_went:
+        if difference is None:
             return []
         return sorted(key for key in difference.chunks if not _is_planned(state, key, set(blocks)))
 
@@ -377,7 +379,8 @@ def _carried(
 def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, BlockStats]) -> dict[int, BlockStats]:
     """Statistics of every block of the axis: measured now, or carried from the base's receipt."""
     old = {int(number): BlockStats.model_validate(stats) for number, stats in receipt.get("blocks", {}).items()}
-    return {number: s for number, s in {**old, **new}.items() if number < -(-len(state.axis) // state.chunk)}
+    known = {number: s for number, s in {**old, **new}.items() if number < -(-len(state.axis) // state.chunk)}
+    return {number: stats.of_variables(cells_of_block(state, number)) for number, stats in known.items()}
 
 
 def _digests_of(

@@ -38,10 +38,14 @@ class Tip:
 
 @dataclass(frozen=True)
 class ChunkDifference:
-    """What differs between two snapshots; ``chunks`` are keys such as ``sst/c/3/0/0``."""
+    """What differs between two snapshots; ``chunks`` are keys such as ``sst/c/3/0/0``.
+
+    Chunks of arrays that went are not among them; where an array was taken away and made anew (``arrays_made_anew``),
+    those of its former chunks that it has no more are not told either.
+    """
 
     chunks: frozenset[str]
-    arrays_appeared_or_went: bool
+    arrays_made_anew: bool
 
 
 @dataclass
@@ -254,8 +258,8 @@ class GridRepository:
             for path, indexes in found.updated_chunks.items()
             for index in indexes
         }
-        gone = found.new_arrays or found.deleted_arrays or found.new_groups or found.deleted_groups
-        return ChunkDifference(frozenset(keys), bool(gone))
+        anew = (found.new_arrays & found.deleted_arrays) or found.deleted_groups
+        return ChunkDifference(frozenset(keys), bool(anew))
 
 
 def authorized(repository: icechunk.Repository) -> icechunk.Repository:

@@ -131,7 +131,7 @@ class PlainCopy:
             return None
         for snapshot in snapshots:
             difference = self.repository.difference(snapshot, to)
-            if difference is None or difference.arrays_appeared_or_went:
+            if difference is None or difference.arrays_made_anew:
                 return None
             changed |= difference.chunks
         return changed

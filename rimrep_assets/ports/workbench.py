@@ -33,6 +33,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def absolute(location: str) -> str:
+    """A path as seen from the current folder; an address on the web or of a store as it is."""
+    if "://" in location or location.startswith("git@"):
+        return location
+    return str(Path(location).expanduser().absolute())
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where this platform's parts are; every field comes from the command line or the environment."""
@@ -57,14 +64,16 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         home = Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        data_folder = Path(environment.get("RIMREP_DATA") or home / "rimrep")
+        # Absolute from here on: parts of the platform run in other folders than the one that was meant.
+        data_folder = Path(absolute(environment.get("RIMREP_DATA") or str(home / "rimrep")))
         roots = environment.get("RIMREP_SOURCES", "")
+        store = environment.get("RIMREP_STORE")
         return cls(
-            catalog=environment.get("RIMREP_CATALOG") or str(data_folder / "catalog.git"),
-            store=environment.get("RIMREP_STORE") or None,
+            catalog=absolute(environment.get("RIMREP_CATALOG") or str(data_folder / "catalog.git")),
+            store=absolute(store) if store else None,
             environment=environment.get("RIMREP_ENVIRONMENT") or "development",
             data_folder=data_folder,
-            source_roots=tuple(Path(root) for root in roots.split(os.pathsep) if root),
+            source_roots=tuple(Path(absolute(root)) for root in roots.split(os.pathsep) if root),
             s3=S3Access.from_environment(environment),
             cache_bytes=int(environment.get("RIMREP_CACHE_BYTES") or CACHE_BYTES),
             files_url=environment.get("RIMREP_FILES_URL") or None,
