@@ -201,7 +201,11 @@ def test_chunks_that_were_never_written_read_as_fill(tmp_path):
 @pytest.mark.parametrize(
     ("day", "world", "sentence"),
     [
-        ({"chunksizes": (1, 20, 30)}, {}, "heat: its chunks are {time: 1, lat: 20, lon: 30}, those of the grid {time: 1"),
+        (
+            {"chunksizes": (1, 20, 30)},
+            {},
+            "heat: its chunks are {time: 1, lat: 20, lon: 30}, those of the grid {time: 1",
+        ),
         ({"endian": "big"}, {}, "heat: its numbers are stored as >i2, not as little-endian int16"),
         ({"fletcher32": True}, {}, "heat: its filters are not shuffle, deflate, or one after the other"),
         ({"compression": "zstd", "zlib": False}, {}, "heat: it is not stored in HDF5 with filters that are known"),
@@ -320,3 +324,16 @@ def test_a_local_file_with_other_bytes_than_were_looked_at_is_refused(tmp_path):
     assert locate(bench.source, file).url == path.resolve().as_uri()
     with pytest.raises(Unavailable, match=r"heat_000\.nc was changed after it was looked at"):
         locate(bench.source, file.model_copy(update={"digest": "0" * 64}))
+
+
+def test_pygeoapi_opens_a_release_whose_chunks_stay_at_the_source(tmp_path):
+    from rimrep_assets.service.pygeoapi_coverages import _open_grid
+
+    world = world_of(tmp_path)
+    path = write_day(world.source(GRID), 0)
+    record = published(world)
+    provider = record.pygeoapi_entry["providers"][0]
+    grid = _open_grid(provider["data"], provider["options"]["icechunk_tag"])
+    assert world.projector(GRID).finish() is False
+    with xr.open_dataset(path) as expected:
+        np.testing.assert_array_equal(grid["heat"].values, expected["heat"].values)
