@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.access_rules import access_problems
+from rimrep_assets.domain.dataset_layout import Layout
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_steps import (
     GRID_READERS,
@@ -41,7 +42,6 @@ TAKEN = frozenset({"assets", "catalog", "collection", "collections", "commits", 
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """the same language, ten times faster where libyaml is there: a catalog has a thousand of these files"""
-DURATION = re.compile(r"P(?:\d+D|T\d+H|T\d+M)")
 
 
 class Coordinates(StrictModel):
@@ -133,39 +133,6 @@ class Convert(StrictModel):
         return [n for n in Convert.model_fields if n not in both and getattr(self, n) not in (None, Unite())]
 
 
-class Layout(StrictModel):
-    """How the data lies in the store."""
-
-    sort_by: tuple[str, ...] = ()
-    row_group_rows: int = Field(default=250_000, ge=1_000)
-    chunks: dict[str, int] = {}
-    plain: bool = True
-    """grids: also a plain Zarr copy at the stable address"""
-    plain_format: Literal[2, 3] = 3
-    """grids: the Zarr format of the plain copy; 2 for R and older tools"""
-    cadence: str | None = None
-    """grids: regular step of the time axis as ISO 8601 (P1D, PT1H, PT30M); times without a file are fill"""
-
-    @field_validator("cadence")
-    @classmethod
-    def _is_duration(cls, value: str | None) -> str | None:
-        if value is not None and not DURATION.fullmatch(value):
-            raise ValueError(f"{value!r} is not a step like P1D, PT1H or PT30M")
-        return value
-
-    @field_validator("chunks")
-    @classmethod
-    def _positive(cls, value: dict[str, int]) -> dict[str, int]:
-        for name, size in value.items():
-            if size < 1:
-                raise ValueError(f"{name}: a chunk holds at least 1 value, not {size}")
-        return value
-
-
-GRIDS_ALONE = ("chunks", "cadence", "plain_format")
-"""keys of ``layout`` that mean nothing to a table"""
-
-
 class Update(StrictModel):
     """When new data is due: ``schedule`` is a cron line in ``timezone``; ``expected`` how often data comes.
 
@@ -228,8 +195,7 @@ class Dataset(StrictModel):
                 problems.append("convert of a table needs one of read_csv, read_vector")
             if grid_steps := self.convert.steps_of_grids():
                 problems.append(f"{', '.join(grid_steps)}: a step of grids (format: zarr)")
-            grids_alone = [key for key in GRIDS_ALONE if getattr(self.layout, key) != getattr(Layout(), key)]
-            if grids_alone:
+            if grids_alone := self.layout.for_grids_alone():
                 problems.append(f"layout.{' and layout.'.join(grids_alone)} belong to grids (format: zarr)")
             if bool(self.coordinates.x) != bool(self.coordinates.y):
                 problems.append("coordinates x and y come together")
@@ -243,6 +209,10 @@ class Dataset(StrictModel):
             if not (self.coordinates.x and self.coordinates.y):
                 problems.append("a grid needs coordinates x and y")
             problems += step_problems(self.convert, self.coordinates)
+            if self.layout.virtual and self.resources and self.resources.dask:
+                problems.append("resources.dask: layout.virtual copies nothing that could be shared out")
+            if self.layout.virtual and not self.coordinates.t:
+                problems.append("layout.virtual needs coordinates.t: a grid without time is copied")
             if self.layout.cadence and not self.coordinates.t:
                 problems.append("layout.cadence needs coordinates.t")
             if self.layout.sort_by:

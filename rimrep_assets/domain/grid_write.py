@@ -8,7 +8,7 @@ Every array has its time dimension first, whatever the source's order, and the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -59,15 +59,24 @@ def write_grid(
 
 
 def prepare_grid(
-    group: zarr.Group, base: GridState | None, state: GridState, dataset: Dataset, open_source: OpenSource
+    group: zarr.Group,
+    base: GridState | None,
+    state: GridState,
+    dataset: Dataset,
+    open_source: OpenSource,
+    compressors: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
-    """All but the blocks: arrays in their new shapes, axes, what does not vary with time, attributes."""
+    """All but the blocks: arrays in their new shapes, axes, what does not vary with time, attributes.
+
+    ``compressors``: zarr's codecs for arrays that are to have others than ours.
+    """
     if base is None or not base.written_alike(state):
         base = None
     kept = {*state.united.variables, *([state.united.time.name] if state.united.time else [])} if base else set()
     for name in set(group) - kept:
         del group[name]
-    arrays = {name: _array(group, state, name) for name in state.united.variables}
+    own = compressors or {}
+    arrays = {name: _array(group, state, name, own.get(name)) for name in state.united.variables}
     _write_time(group, base, state)
     for name in stale_static(base, state):
         arrays[name][...] = read_static(state, name, open_source)
@@ -88,7 +97,7 @@ def write_blocks(
         return {block: writer.write(block, names) for block in blocks}
 
 
-def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
+def _array(group: zarr.Group, state: GridState, name: str, compressors: Sequence[Any] | None = None) -> zarr.Array[Any]:
     """The array of a variable in its new shape; made when absent."""
     shape = shape_of(state, name)
     if name in group:
@@ -97,20 +106,28 @@ def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
             array.resize(shape)
         return array
     variable = state.united.variables[name]
-    return _created(group, name, shape, chunks_of(state, name), variable.dims, stored_fill(variable))
+    return _created(group, name, shape, chunks_of(state, name), variable.dims, stored_fill(variable), compressors)
 
 
 def _created(
-    group: zarr.Group, name: str, shape: Sequence[int], chunks: Sequence[int], dims: Sequence[str], fill: Any
+    group: zarr.Group,
+    name: str,
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    dims: Sequence[str],
+    fill: Any,
+    compressors: Sequence[Any] | None = None,
 ) -> zarr.Array[Any]:
     from zarr.codecs import BloscCodec
 
+    if compressors is None:
+        compressors = [BloscCodec(typesize=fill.dtype.itemsize, **COMPRESSION)]
     return group.create_array(
         name,
         shape=tuple(shape),
         dtype=fill.dtype,
         chunks=tuple(chunks),
-        compressors=[BloscCodec(typesize=fill.dtype.itemsize, **COMPRESSION)],
+        compressors=list(compressors),
         fill_value=fill,
         dimension_names=tuple(dims),
     )

@@ -67,14 +67,23 @@ def _icechunk(at: Mapping[str, Any], public: bool) -> dict[str, Any]:
         "href": at["icechunk"],
         "type": ICECHUNK,
         "title": "Data, this release, in Icechunk",
-        "description": "The release whole and immutable, with every earlier one beside it.\n\n"
-        + _snippets(_python_icechunk(at, public), None),
+        "description": _about_icechunk(at) + _snippets(_python_icechunk(at, public), None),
         "roles": ["data", "zarr"],
         "icechunk:snapshot_id": at["snapshot"],
         "icechunk:tag": at["tag"],
         "zarr:zarr_format": 3,
         "zarr:consolidated": False,
     }
+
+
+def _about_icechunk(at: Mapping[str, Any]) -> str:
+    about = "The release whole and immutable, with every earlier one beside it.\n\n"
+    if not at.get("virtual"):
+        return about
+    return (
+        f"Its data stays in the provider's files below {', '.join(at['virtual'])}: they must be reachable, a reader "
+        "authorizes them, and what the provider changed is refused.\n\n"
+    )
 
 
 def _snippets(python: str, r: str | None) -> str:
@@ -130,6 +139,9 @@ def _python_icechunk(at: Mapping[str, Any], public: bool) -> str:
         storage = f'icechunk.s3_storage(bucket="{bucket}", prefix="{prefix}", {access})'
     else:
         storage = f'icechunk.local_filesystem_storage("{href}")'
+    if at.get("virtual"):
+        allowed = ", ".join(f'"{folder}": None' for folder in at["virtual"])
+        storage = f"\n    {storage},\n    authorize_virtual_chunk_access={{{allowed}}},\n"
     return (
         "import icechunk\nimport xarray\n\n"
         f"repository = icechunk.Repository.open({storage})\n"

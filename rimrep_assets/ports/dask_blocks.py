@@ -55,11 +55,12 @@ class SourcesToFetch:
         def path_of(name: str) -> Path:
             file = self.files[name]
             there = self.shared / file.digest[:16] / name
-            if there.is_file() and there.stat().st_size == file.size:
+            # A store or a mosaic is a folder; no name but the digest tells that it is the one.
+            if there.is_dir() or (there.is_file() and there.stat().st_size == file.size):
                 return there
             target = folder / file.digest[:16]
             fetched = target / name
-            return fetched if fetched.is_file() else self.source.fetch(file, target)
+            return fetched if fetched.exists() else self.source.fetch(file, target)
 
         return path_of
 

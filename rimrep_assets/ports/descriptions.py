@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.addresses import Addresses
@@ -38,6 +39,7 @@ from rimrep_assets.domain.stac import collection_from, item_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
 from rimrep_assets.domain.zarr_v2 import array_v2
 from rimrep_assets.ports.catalog import schema_name
+from rimrep_assets.ports.grid_virtual import folders_of
 from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
 from rimrep_assets.ports.release_log import ReleaseLog
@@ -92,6 +94,7 @@ def addresses_of(bench: Workbench, number: int, version: str, made: Version) -> 
         icechunk=url(places.icechunk) if is_grid else None,
         snapshot=made.snapshot,
         tag=release_tag(number) if is_grid else None,
+        virtual=folders_of(bench.source, made.sources) if dataset.layout.virtual else (),
         datapackage=web(places.version(version, "datapackage.json")),
         datapackage_stable=web(places.datapackage),
         schema_own=web(places.version(version, name)),
@@ -149,7 +152,7 @@ def describe(
         _check("datapackage_valid", package_problems),
         _check("stac_item_valid", item_problems),
         _check("pygeoapi_entry_valid", entry_problems),
-        _check("projection_possible", [*_write_problems(bench), *_plain_problems(dataset, made)]),
+        _check("projection_possible", [*_write_problems(bench), *plain_problems(dataset, made.sample)]),
         _check("complete", missing_times(made.facts, dataset, now)),
         _check("definition_of_done", undone(dataset, package)),
     )
@@ -272,12 +275,12 @@ def _write_problems(bench: Workbench) -> list[str]:
     return problems
 
 
-def _plain_problems(dataset: Dataset, made: Version) -> list[str]:
-    """What the plain copy's declared format cannot hold of the data."""
+def plain_problems(dataset: Dataset, sample: Path) -> list[str]:
+    """What the plain copy's declared format cannot hold of the data, whose metadata lies in the folder ``sample``."""
     if dataset.format != "zarr" or not dataset.layout.plain or dataset.layout.plain_format == 3:
         return []
     problems: list[str] = []
-    for document in sorted(made.sample.glob("*/zarr.json")):
+    for document in sorted(sample.glob("*/zarr.json")):
         try:
             array_v2(document.parent.name, json.loads(document.read_bytes()))
         except DefinitionError as error:

@@ -36,6 +36,7 @@ from rimrep_assets.domain.staging import Intent, Staged, Tipped
 from rimrep_assets.ports.dask_blocks import SourcesToFetch, write_grid_on_dask
 from rimrep_assets.ports.dask_cluster import open_workers
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
+from rimrep_assets.ports.grid_virtual import containers, folders_of, locate, write_virtual_grid
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.quicklooks import quicklook_of
 from rimrep_assets.ports.staged_parts import REJECTED
@@ -76,6 +77,8 @@ class GridData:
             if at is not None and begin is not None and not blocks and at == state:
                 return self._staged(intent, begin, state, digests, read)
             try:
+                if self.bench.folder.dataset.layout.virtual:
+                    self.repository.contain(containers(folders_of(self.bench.source, whole)))
                 session = self.repository.stage_from(begin, tip)
                 self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
                 digests |= self._write(session, at, state, blocks, whole)
@@ -110,13 +113,25 @@ class GridData:
         blocks: Sequence[int],
         whole: Sequence[SourceFile],
     ) -> dict[int, BlockDigests]:
-        """Write ``state`` into the session: in threads, or with the workers that the dataset asks for.
+        """Write ``state`` into the session: in threads, with the workers that the dataset asks for, or references.
 
         One block goes in threads always: a cluster would take longer to start.
         """
         import zarr
 
         bench, dataset = self.bench, self.bench.folder.dataset
+        if dataset.layout.virtual:
+            files = {file.name: file for file in whole}
+            return write_virtual_grid(
+                session,
+                at,
+                state,
+                blocks,
+                dataset,
+                self._opener(whole),
+                lambda name: locate(bench.source, files[name]),
+                self._threads,
+            )
         dask = dataset.resources.dask if dataset.resources else None
         if dask is None or len(blocks) < 2 or state.united.time is None:
             group = zarr.open_group(session.store, mode="a")

@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
+import zarr
 
+from rimrep_assets.domain.dataset import dataset_from_yaml
+from rimrep_assets.domain.dataset_layout import Layout
 from rimrep_assets.domain.grid_schema import curated_part
+from rimrep_assets.ports.descriptions import plain_problems
 from rimrep_assets_tests.faulty_store import WRITES, FaultyStore, Switch, stable_grid
 from rimrep_assets_tests.ports.test_faults import Scene, expected_days, same_days
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, World, write_day
@@ -222,3 +227,12 @@ def test_remains_of_a_change_of_format_that_broke_off_are_taken_away(tmp_path):
     assert projector.finish()
     assert projector.plain_copy.differs_from(projector.log.newest()) == []
     assert not (root / "heat/c").exists() or not any(p.is_file() for p in (root / "heat/c").rglob("*"))
+
+
+def test_what_format_2_cannot_say_is_told_by_the_gate_before_anything_is_published(tmp_path):
+    group = zarr.open_group(tmp_path / "sample", mode="w", zarr_format=3)
+    group.create_array("heat", shape=(2,), chunks=(2,), dtype="int16", compressors=[zarr.codecs.GzipCodec()])
+    dataset = dataset_from_yaml(yaml.safe_dump({**GRID_YAML, "layout": {"plain_format": 2}}), folder=GRID)
+    (problem,) = plain_problems(dataset, tmp_path / "sample")
+    assert problem == "heat: a plain copy in Zarr format 2 cannot have the codec 'gzip' at place 2"
+    assert plain_problems(dataset.model_copy(update={"layout": Layout()}), tmp_path / "sample") == []

@@ -7,6 +7,7 @@ which names count (``selection``), when bytes need not be read again (``digest_m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import file_digest
 from pathlib import Path
 
 from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
@@ -99,6 +100,18 @@ class LocalFolder:
         for _, path in members:
             self._refuse_outside(path)
         return deliver(file, members, to)
+
+    def path_of(self, name: str) -> Path:
+        """Where a file lies on this machine. Raises: DefinitionError when that is no folder that may be read."""
+        refuse_unsafe(name)
+        path = self._path(name)
+        self._refuse_outside(path)
+        return path
+
+    def digest_now(self, name: str) -> str:
+        """The sha256 of a file's bytes as they are now. Raises: as ``path_of``; OSError when it is gone."""
+        with self.path_of(name).open("rb") as stream:
+            return file_digest(stream, "sha256").hexdigest()
 
     def _chosen(self) -> list[Chosen]:
         self._refuse_outside(self.root)
