@@ -115,7 +115,7 @@ REFUSED = [
     Drift("calendar shifted", "noleap: a day off after February", next_day(calendar="noleap"),
           ("time", "noleap", NEXT)),
     Drift("sent twice", "xarray#4958: doubled append", renamed_copy, ("day_0004.00_v2.nc", "2020-01-05", "both")),
-    Drift("overlap", "arco-era5#81: a window that begins too early",
+    Drift("overlap", "arco-era5#81: a window that begins too early", 
           lambda folder: GridFile((4, 5, 6), seed=3).write(folder, "later.nc"),
           ("day_0004.00.nc", "2020-01-05", "both")),
     Drift("a day twice in a file", "the second hides the first", multi(times(5.5, 6.5, 6.5)),

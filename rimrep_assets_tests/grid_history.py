@@ -211,11 +211,7 @@ def _candidate(bench: Workbench, base: Any, made: Any, version: str, fingerprint
         candidate=sha256(record),
         checks=(Check(name=VALUES_MATCH_SOURCE, passed=not wrong, findings=tuple(wrong)),),
     )
-    for name, data in {
-        RECEIPT: receipt,
-        CANDIDATE: record,
-        VERDICT: json_bytes(verdict.model_dump(mode="json")),
-    }.items():
+    for name, data in {RECEIPT: receipt, CANDIDATE: record, VERDICT: json_bytes(verdict.model_dump(mode="json"))}.items():
         bench.store.write(f"{place}/{name}", data)
     return Candidate(version, record, verdict)
 

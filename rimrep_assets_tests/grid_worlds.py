@@ -106,9 +106,7 @@ class GridFile:
         return np.stack(planes)
 
 
-def grid_yaml(
-    *, chunk: int = CHUNK, lat: int = 2, cadence: str | None = None, plain: bool = True, **steps: Any
-) -> dict[str, Any]:
+def grid_yaml(*, chunk: int = CHUNK, lat: int = 2, cadence: str | None = None, plain: bool = True, **steps: Any) -> dict[str, Any]:
     """The grid's dataset.yaml; ``steps`` are those of ``convert`` besides reading."""
     layout: dict[str, Any] = {"chunks": {"time": chunk, "lat": lat, "lon": 2}, "plain": plain}
     if cadence is not None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rimrep_assets.ports.workbench import Workbench
 from rimrep_assets_tests.grid_history import Life, Rules, content, data_alone, days_in, must_change
-from rimrep_assets_tests.grid_worlds import grid_yaml, in_sources
+from rimrep_assets_tests.grid_worlds import GridFile, grid_yaml, in_sources
 from rimrep_assets_tests.worlds import GRID, World
 
 SEEDS = st.integers(0, 5)
@@ -36,17 +36,10 @@ RULES = st.builds(
 )
 HISTORIES = st.tuples(RULES, st.integers(1, 4), st.lists(STEPS, min_size=1, max_size=3))
 import os
-
 from hypothesis import Phase
-
-PHASES = [Phase.generate] if os.environ.get("NOSHRINK") else list(Phase)
+PHASES=[Phase.generate] if os.environ.get("NOSHRINK") else list(Phase)
 QUICK = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    print_blob=False,
-    phases=PHASES,
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), print_blob=False, phases=PHASES
 )
 
 
@@ -97,9 +90,7 @@ def change(life: Life, kind: str, place: int, seed: int) -> None:
 
 @settings(QUICK, max_examples=200)
 @given(HISTORIES)
-def test_every_history_ends_as_a_clean_rebuild_and_touches_only_the_chunks_that_it_must(
-    benches, tmp_path_factory, history
-):
+def test_every_history_ends_as_a_clean_rebuild_and_touches_only_the_chunks_that_it_must(benches, tmp_path_factory, history):
     rules, first, steps = history
     life = Life(tmp_path_factory.getbasetemp() / uuid.uuid4().hex, benches, rules)
     life.put(range(first), 0)

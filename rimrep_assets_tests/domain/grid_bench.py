@@ -113,8 +113,10 @@ class Sample:
 
 
 def header_of(path: Path, dataset: Dataset) -> GridHeader:
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    return read_header(path, path.name, hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest(), dataset)
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.read_bytes())
+    return read_header(path, path.name, digest.hexdigest(), dataset)
 
 
 @dataclass

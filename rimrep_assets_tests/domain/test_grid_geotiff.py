@@ -19,13 +19,14 @@ from rimrep_assets.domain.grid_file import format_of
 from rimrep_assets_tests.domain.grid_bench import Published, grid_dataset, header_of
 
 XY = {"x": "x", "y": "y"}
+PLACE = from_origin(145.0, -10.0, 0.5, 0.5)
 NAMED = {"set_time": {"name": "*_%Y%m%d.tif"}}
 
 
 def write(
     path: Path,
     values: np.ndarray,
-    transform: Affine = from_origin(145.0, -10.0, 0.5, 0.5),
+    transform: Affine = PLACE,
     crs: Any = "EPSG:4326",
     tags: dict[str, str] | None = None,
     band: dict[int, dict[str, Any]] | None = None,
