@@ -25,6 +25,7 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ZIP = b"PK\3\4"
 READ_BY = {"netcdf": "read_netcdf", "geotiff": "read_geotiff", "together": "read_geotiff", "zarr": "read_zarr"}
 """the steps of ``convert`` that read files of a format"""
+WORDS = {"read_netcdf": "NetCDF", "read_geotiff": "GeoTIFF", "read_zarr": "Zarr store"}
 
 
 class RawHolder(Protocol):
@@ -91,8 +92,9 @@ def refuse_unreadable(path: Path, name: str, declared: str) -> None:
     found = READ_BY[format_of(path)]
     if declared != found:
         # What is of no known format is told by the library that it was declared for.
-        words = "does not look like" if found == "read_netcdf" else f"is read by {found}, not by"
-        raise DataError(f"{name}: {words} {declared}", advice="declare the reader that fits the files.")
+        kind, wanted = (WORDS[reader] for reader in (found, declared))
+        words = f"is no {wanted}" if found == "read_netcdf" else f"is {kind}, no {wanted}"
+        raise DataError(f"{name}: {words} ({declared})", advice="declare the step that reads these files.")
     try:
         short = missing_bytes(path) if found == "read_netcdf" else 0
     except ValueError as error:
@@ -111,13 +113,8 @@ def open_raw(path: Path, name: str) -> Iterator[RawFile]:
     from rimrep_assets.domain.grid_mosaic import open_mosaic
     from rimrep_assets.domain.grid_zarr import open_zarr
 
-    openers: Mapping[str, Any] = {
-        "netcdf": _open_netcdf,
-        "geotiff": open_geotiff,
-        "zarr": open_zarr,
-        "together": open_mosaic,
-    }
-    with openers[format_of(path)](path, name) as file:
+    others: Mapping[str, Any] = {"geotiff": open_geotiff, "zarr": open_zarr, "together": open_mosaic}
+    with others.get(format_of(path), _open_netcdf)(path, name) as file:
         yield file
 
 

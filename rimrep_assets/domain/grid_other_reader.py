@@ -115,7 +115,7 @@ class _Merged:
         first = self.sources[0]
         half_x, half_y = abs(first.transform.a) / 2, abs(first.transform.e) / 2
         west, south, east, north = x.min() - half_x, y.min() - half_y, x.max() + half_x, y.max() + half_y
-        if len(self.sources) == 1:
+        if len(self.sources) == 1 and (first.height, first.width) == self.shape:
             top, bottom = (north, south) if first.transform.e < 0 else (south, north)
             left, right = (west, east) if first.transform.a > 0 else (east, west)
             window = from_bounds(left, bottom, right, top, first.transform).round()

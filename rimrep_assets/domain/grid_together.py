@@ -13,6 +13,7 @@ from hashlib import sha256
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.file_time import moment_told
+from rimrep_assets.domain.proof import FileProof
 from rimrep_assets.domain.source_file import SourceFile
 
 NO_VARIABLE = "_"
@@ -41,13 +42,19 @@ class Together(SourceFile):
         )
 
 
+def makes_together(dataset: Dataset) -> bool:
+    """Whether a file of the grid may be made of several source files."""
+    step = dataset.convert.read_geotiff
+    return step is not None and (step.variable is not None or dataset.convert.mosaic is not None)
+
+
 def grid_files(files: Iterable[SourceFile], dataset: Dataset) -> tuple[SourceFile, ...]:
     """The files of the grid that source files make, sorted by name; most often they are the same.
 
     Raises: DataError naming every file whose name does not tell with which it belongs.
     """
-    sources, step = sorted(files, key=lambda f: f.name), dataset.convert.read_geotiff
-    if step is None or (step.variable is None and dataset.convert.mosaic is None):
+    sources = sorted(files, key=lambda f: f.name)
+    if not makes_together(dataset):
         return tuple(sources)
     problems: list[str] = []
     groups: dict[str, list[tuple[str, SourceFile, str]]] = {}
@@ -96,6 +103,20 @@ def _doubled(groups: Iterable[Sequence[tuple[str, SourceFile, str]]], dataset: D
             by_variable.setdefault(variable, []).append(file.name)
         problems += [f"{' and '.join(names)}: both are {v!r}" for v, names in by_variable.items() if len(names) > 1]
     return problems
+
+
+def proofs_of_sources(proofs: Iterable[FileProof], files: Iterable[SourceFile]) -> list[FileProof]:
+    """What was proven of files of the grid, told of every source file in them; numbers of values are the whole's."""
+    members = {file.name: file.members for file in files if isinstance(file, Together)}
+    return [
+        one
+        for proof in proofs
+        for one in (
+            [proof.model_copy(update={"name": file.name, "digest": file.digest}) for _, file in members[proof.name]]
+            if proof.name in members
+            else [proof]
+        )
+    ]
 
 
 def variable_told(pattern: str, name: str) -> tuple[str, str] | None:

@@ -133,6 +133,8 @@ def _root_in_zip(path: Path) -> str:
         for entry in entries
         if entry.file_size > (MOST_METADATA_BYTES if _last(entry.filename) in METADATA else MOST_CHUNK_BYTES)
     ]
+    # Nothing is unpacked, but a name that leads elsewhere has no place in a store.
+    large += [f"{e.filename!r} leads out of the zip" for e in entries if {"..", "."} & set(_parts(e.filename))]
     if large:
         raise DataError(large)
     roots = [e.filename.rpartition("/")[0] for e in entries if _last(e.filename) in METADATA[:2]]
@@ -141,6 +143,10 @@ def _root_in_zip(path: Path) -> str:
     if len(least) != 1:
         raise DataError(f"is a zip with {len(least) or 'no'} Zarr stores; it may hold one")
     return least[0]
+
+
+def _parts(name: str) -> list[str]:
+    return name.replace("\\", "/").split("/")
 
 
 def _last(name: str) -> str:

@@ -27,6 +27,7 @@ from rimrep_assets.domain.grid_proof import prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
+from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.quicklook import draw_grid
@@ -189,10 +190,11 @@ class GridData:
         headers: list[GridHeader] = []
         problems: list[str] = []
         read = 0
-        for number, file in enumerate(files, start=1):
+        parts = grid_files(files, self.bench.folder.dataset)
+        for number, file in enumerate(parts, start=1):
             header = known.get((file.name, file.digest))
             if header is None:
-                self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
+                self.bench.progress(f"reading {file.name} ({number} of {len(parts)})")
                 try:
                     header = read_header(self.bench.fetch(file), file.name, file.digest, self.bench.folder.dataset)
                 except DataError as error:
@@ -227,7 +229,7 @@ class GridData:
         return None, None, tip, None
 
     def _opener(self, sources: Sequence[SourceFile]) -> Any:
-        files = {file.name: file for file in sources}
+        files = {file.name: file for file in grid_files(sources, self.bench.folder.dataset)}
         return lambda name: self.bench.fetch(files[name])
 
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
@@ -257,6 +259,7 @@ class GridData:
                 staged.digests,
                 self._threads,
             )
+            proofs = proofs_of_sources(proofs, grid_files(staged.intent.sources, dataset))
             title = str(bench.folder.curated.get("title", bench.id))
             quicklook = quicklook_of(bench, version, lambda: draw_grid(published, dataset, title))
         receipt = self._receipt(base) if base is not None and before is not None else {}
