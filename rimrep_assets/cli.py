@@ -30,8 +30,10 @@ from rimrep_assets.console import (
     progress,
     projector_of,
     ranges_of,
+    records_of,
     say,
     settings_from,
+    without_files,
 )
 from rimrep_assets.domain.errors import DefinitionError, GateRefusal, RimrepError
 
@@ -44,6 +46,7 @@ app = typer.Typer(
     help="From a provider's files to published, proven and described marine data.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 
@@ -114,6 +117,11 @@ def _publish(
         record = projectors[dataset.id].log.newest() if dataset.id not in failed else None
         if record is not None:
             rows.append(_row(record, changed=record.release != before[dataset.id]))
+        if dataset.id in ranges and dataset.id not in failed:
+            sources = [file.name for file in record.sources] if record is not None else []
+            lacking = without_files(dataset, ranges[dataset.id], sources)
+            if lacking:
+                say(f"{dataset.id}: {lacking}")
     for ending in failed.values():
         if ending.kind == GateRefusal.__name__:
             say(f"{ending.dataset}: the gate stopped the release; nothing was published\n{ending.message}")
@@ -209,6 +217,7 @@ def check(
 ) -> None:
     """Validate the catalog's folders at a commit and say everything that is wrong with them."""
     from rimrep_assets.domain.datapackage import untold, validate
+    from rimrep_assets.domain.proposal_marks import guesses_in_schema
 
     settings = settings_from(catalog, None, environment)
     opened = settings.open_catalog()
@@ -219,6 +228,7 @@ def check(
             folder = commit.folder(name, settings.environment)
             report[name] = validate(folder.curated, _before_data(folder.profile), dataset=name)
             report[name] += untold(folder.curated, folder.dataset)
+            report[name] += guesses_in_schema(folder.schema)
             if folder.schema is None:
                 kind = "tableschema.json" if folder.dataset.format == "parquet" else "gridschema.json"
                 report[name].append(f"{kind} is missing; `rimrep publish` proposes one and stops at the gate")
@@ -228,7 +238,8 @@ def check(
         print_json({"commit": commit.commit, "problems": report})
     else:
         for name, problems in report.items():
-            print(f"{name}: {'valid' if not problems else f'{len(problems)} problems'} at {commit.commit[:7]}")
+            count = f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "valid"
+            print(f"{name}: {count} at {commit.commit[:7]}")
             for problem in problems:
                 print(f"  - {problem}")
     if any(report.values()):
@@ -310,7 +321,7 @@ def releases(
     settings = settings_from(catalog, store, environment)
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
-    log = projector_of(settings, commit, chosen(commit, [dataset])[0]).log
+    log = records_of(settings, commit, dataset).log
     records = [log.read(number) for number in reversed(log.numbers())]
     if as_json:
         print_json(
@@ -358,20 +369,20 @@ def verify(
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
     report: dict[str, Any] = {}
-    for dataset in chosen(commit, datasets):
-        projector = projector_of(settings, commit, dataset)
+    projectors = {name: records_of(settings, commit, name) for name in dict.fromkeys(datasets)}
+    for name, projector in projectors.items():
         numbers = projector.log.numbers()
         wanted = release if release is not None else (numbers or [0])[-1]
         if wanted not in numbers:
             raise DefinitionError(
                 f"there is no release {wanted or 'yet'}; there are: {numbers or 'none'}",
-                dataset=dataset.id,
+                dataset=name,
                 advice="run `rimrep releases`.",
             )
         with progress(quiet=as_json):
             record = projector.log.read(wanted)
             found = verify_release(projector, record, stable=wanted == numbers[-1], file=file, time=time)
-        report[dataset.id] = {"release": wanted, "differences": found}
+        report[name] = {"release": wanted, "differences": found}
     if as_json:
         print_json(report)
     else:

@@ -75,13 +75,23 @@ def _shown(folder: Path) -> str:
 def _next(proposed: Proposed) -> list[str]:
     """The commands that come next, in their order."""
     where, name = shlex.quote(_shown(proposed.catalog)), proposed.dataset
+    variables = {**proposed.variables}
+    if not _is_everybodys(proposed.catalog):
+        variables["RIMREP_CATALOG"] = str(proposed.catalog)
     return [
-        *(f"export {key}={shlex.quote(value)}" for key, value in proposed.variables.items()),
+        *(f"export {key}={shlex.quote(value)}" for key, value in variables.items()),
         f"${{EDITOR:-vi}} {where}/datasets/{name}/dataset.yaml {where}/datasets/{name}/datapackage.json",
         f"git -C {where} add . && git -C {where} commit -m 'Describe {name}'",
-        f"rimrep check {name} --catalog {where}",
-        f"rimrep publish {name} --catalog {where}",
+        f"rimrep check {name}",
+        f"rimrep publish {name}",
+        "rimrep up",
     ]
+
+
+def _is_everybodys(catalog: Path) -> bool:
+    """Whether the other commands read this catalog already."""
+    told = os.environ.get("RIMREP_CATALOG")
+    return bool(told) and Path(str(told)).expanduser().absolute() == catalog
 
 
 def _document(proposed: Proposed) -> dict[str, Any]:
@@ -115,7 +125,9 @@ def _tell(proposed: Proposed) -> None:
         print(f"  {guess.file.rpartition('/')[2]}  {guess.key}: {_cut(guess.value)}  ({_cut(guess.why)})")
     for note in proposed.notes:
         print(f"note: {note}")
-    print("next, in this order (a catalog is read at a commit, so check comes after it):")
+    if not _is_everybodys(proposed.catalog):
+        print("note: the other commands read RIMREP_CATALOG; without it they mean the example in RIMREP_DATA, not this")
+    print("next, in this order (a catalog is read at a commit, so check comes after it; `rimrep up` publishes too):")
     for command in _next(proposed):
         print(f"  {command}")
 

@@ -9,11 +9,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.errors import DefinitionError, GateRefusal, Unavailable
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 WRONG_INPUT, UNAVAILABLE, REFUSED, INTERRUPTED = 2, 3, 4, 130
 """exit codes"""
+MOST_NAMED = 5
+"""partitions that one message names"""
 
 
 def exit_code(kind: str) -> int:
@@ -52,17 +53,15 @@ def print_json(value: Any) -> None:
 def settings_from(catalog: str | None = None, store: str | None = None, environment: str | None = None) -> Settings:
     """The environment's settings with the command line's over them; the embedded example is made where it is meant."""
     from rimrep_assets.definitions import provide_example
-    from rimrep_assets.ports.workbench import Settings
+    from rimrep_assets.ports.workbench import Settings, absolute
 
     settings = Settings.from_environment(os.environ)
     settings = replace(
         settings,
-        catalog=catalog or settings.catalog,
-        store=store or settings.store,
+        catalog=absolute(catalog) if catalog else settings.catalog,
+        store=absolute(store) if store else settings.store,
         environment=environment or settings.environment,
     )
-    if settings.catalog and "://" not in settings.catalog and not settings.catalog.startswith("git@"):
-        settings = replace(settings, catalog=str(Path(settings.catalog).expanduser().absolute()))
     provide_example(settings)
     return settings
 
@@ -127,27 +126,60 @@ def projector_of(settings: Settings, commit: CatalogCommit, dataset: Dataset) ->
     return Projector(store, dataset.id, settings.s3)
 
 
+def records_of(settings: Settings, commit: CatalogCommit, name: str) -> Projector:
+    """What reads the releases of ``name``, also of a dataset that the catalog does not describe any more, or wrongly.
+
+    Raises: DefinitionError as the catalog does, where no store has a release of it.
+    """
+    from rimrep_assets.domain.dataset import ID
+    from rimrep_assets.ports.projector import Projector
+    from rimrep_assets.ports.reconciliation import NOT_DATASETS
+
+    try:
+        return projector_of(settings, commit, commit.dataset(name))
+    except DefinitionError as error:
+        if ID.fullmatch(name) and name not in NOT_DATASETS:
+            for store in settings.stores(commit.endpoints(settings.environment)).values():
+                found = Projector(store, name, settings.s3)
+                if found.log.numbers():
+                    say(f"note: {'; '.join(error.problems)}; its releases are in {store.address}")
+                    return found
+        raise
+
+
 def ranges_of(datasets: Sequence[Dataset], told: str | None) -> dict[str, tuple[str, str]]:
     """First and last partition key of each dataset for ``A`` or ``A...B``, where ``2024`` stands for all that is in it.
 
-    Raises: DefinitionError naming every dataset that has no partitions, or none in this range.
+    Raises: DefinitionError naming every dataset that has no partitions, or none in this range, and why.
     """
     if told is None:
         return {}
-    first, dots, last = told.partition("...")
+    now = datetime.now(UTC)
     found: dict[str, tuple[str, str]] = {}
     problems = []
     for dataset in datasets:
         if dataset.partition is None:
             problems.append(f"{dataset.id} is not partitioned: leave --partition out")
             continue
-        keys = dataset.partition.keys(datetime.now(UTC))
-        end = last if dots else first
-        within = [key for key in keys if key[: len(first)] >= first and key[: len(end)] <= end]
-        if not within or not first or not end:
-            problems.append(f"{dataset.id} has no partition in {told!r}; its partitions are {keys[0]} to {keys[-1]}")
-        else:
-            found[dataset.id] = (within[0], within[-1])
+        try:
+            found[dataset.id] = dataset.partition.range_of(told, now)
+        except DefinitionError as error:
+            problems += [f"{dataset.id}: {problem}" for problem in error.problems]
     if problems:
-        raise DefinitionError(problems, advice="write --partition 2024-03, or --partition 2024-01...2024-06.")
+        raise DefinitionError(problems, advice="")
     return found
+
+
+def without_files(dataset: Dataset, told: tuple[str, str], names: Iterable[str]) -> str | None:
+    """Which partitions of the range ``told`` none of the source files ``names`` belongs to, in words; None: each has
+    some."""
+    assert dataset.partition is not None
+    there = {dataset.partition.key_of(name) for name in names}
+    keys = [key for key in dataset.partition.keys(datetime.now(UTC)) if told[0] <= key <= told[1]]
+    lacking = [key for key in keys if key not in there]
+    if not lacking:
+        return None
+    if len(lacking) == len(keys) > 1:
+        return f"no source file for {keys[0]} to {keys[-1]}"
+    more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+    return f"no source file for {', '.join(lacking[:MOST_NAMED])}{more}"

@@ -7,11 +7,13 @@ Here belongs what a person or a script sees of the command. Not here: `verify` a
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from rimrep_assets_tests.homes import Home, publish_both, rimrep_process
+from rimrep_assets_tests.months import table_yaml, write_month
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_day, write_table
 
 SHAPE = ["dataset", "release", "data", "datapackage", "stac_item", "pygeoapi"]
@@ -292,3 +294,57 @@ def test_a_source_whose_server_is_down_is_exit_code_3_and_changes_nothing(world,
     assert url in done.err
     assert "try again later" in done.err
     assert world.files() == before
+
+
+def test_h_is_help(world, rimrep):
+    for words in ([], ["publish"]):
+        short, long = rimrep(world, *words, "-h"), rimrep(world, *words, "--help")
+        assert (short.code, short.out) == (0, long.out)
+
+
+def test_the_releases_of_a_dataset_that_the_catalog_lost_are_listed_and_verified(world, rimrep):
+    shutil.rmtree(world.catalog_folder / f"datasets/{TABLE}")
+    world.commit()
+    listed = rimrep(world, "releases", TABLE, "--json")
+    assert (listed.code, [row["release"] for row in listed.json]) == (0, [1])
+    assert f"note: the catalog has no datasets/{TABLE}/dataset.yaml" in listed.err
+    assert f"its releases are in {world.store_url}" in listed.err
+    verified = rimrep(world, "verify", TABLE, GRID)
+    assert verified.code == 0, verified.out
+    assert f"{TABLE}: release 1 holds" in verified.out
+    for name in ("reef-sits", "stac", "../public"):
+        assert rimrep(world, "releases", name).code == 2
+
+
+def test_check_of_a_folder_that_is_not_there_says_only_that(world, rimrep):
+    done = rimrep(world, "check", "reef-sits", "--json")
+    assert done.code == 2
+    (problem,) = done.json["problems"]["reef-sits"]
+    assert "the catalog has no datasets/reef-sits/dataset.yaml" in problem
+    assert "did you mean 'reef-sites'?" in problem
+
+
+def test_partitions_of_a_dataset_that_has_none_are_refused_with_one_advice(world, rimrep):
+    done = rimrep(world, "publish", TABLE, "--partition", "2024-03")
+    assert (done.code, done.err.strip()) == (2, f"{TABLE} is not partitioned: leave --partition out")
+
+
+def test_a_partition_without_a_source_file_is_told(tmp_path, rimrep):
+    world = World(tmp_path)
+    for month in ("2024-01", "2024-03"):
+        write_month(world, month)
+    world.describe(table_yaml(), TABLE_SCHEMA)
+    for wrong, why in (("2024-3", "'2024-3' is not a month like 2024-01"), ("2024-03..2024-04", "three dots")):
+        done = rimrep(world, "publish", TABLE, "--partition", wrong)
+        assert done.code == 2
+        assert why in done.err and "its partitions are 2024-01 to 2024-12" in done.err
+    done = rimrep(world, "publish", TABLE, "--partition", "2024-01...2024-03")
+    assert done.code == 0, done.err
+    assert f"{TABLE}: no source file for 2024-02\n" in done.err
+    done = rimrep(world, "publish", TABLE, "--partition", "2024-02")
+    assert (done.code, done.out.splitlines()[0]) == (0, f"{TABLE}: nothing changed, still release 1")
+    assert f"{TABLE}: no source file for 2024-02\n" in done.err
+    assert "no source file" not in rimrep(world, "publish", TABLE, "--partition", "2024-03").err
+    assert (
+        "no source file for 2024-04 to 2024-12" in rimrep(world, "publish", TABLE, "--partition", "2024-04...2024").err
+    )

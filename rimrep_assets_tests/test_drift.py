@@ -87,6 +87,40 @@ def test_one_changed_byte_is_found_and_named(world, rimrep, place):
     assert len(report[dataset]["differences"]) >= 1
 
 
+def test_values_of_a_grid_that_changed_under_the_store_are_found_by_file_and_by_time(world, rimrep):
+    """Another value at a place, as a slip of somebody with a key to the store would leave it."""
+    import icechunk
+    import zarr
+
+    repository = icechunk.Repository.open(
+        icechunk.local_filesystem_storage(str(public(world, f"{GRID}/data.icechunk")))
+    )
+    record_path = public(world, f"{GRID}/releases/1.json")
+    record = json.loads(record_path.read_text())
+    repository.create_branch("slip", record["snapshot"])
+    session = repository.writable_session("slip")
+    heat = zarr.open_group(session.store)["heat"]
+    heat[1, 1, 1] = heat[1, 1, 1] + 1
+    record["snapshot"] = session.commit("slip")
+    record_path.write_text(json.dumps(record))
+    name, time = record["sources"][1]["name"], "2024-01-02"
+    done = rimrep(world, "verify", GRID)
+    assert done.code == 4 and f"{name}: heat at {time}" in done.out
+    assert rimrep(world, "verify", GRID, "--file", name).code == 4
+    assert rimrep(world, "verify", GRID, "--time", time).code == 4
+    assert rimrep(world, "verify", GRID, "--file", record["sources"][0]["name"]).code == 0
+    assert rimrep(world, "verify", GRID, "--time", "2024-01-01").code == 0
+
+
+def test_a_file_or_time_that_a_release_has_not_is_told(world, rimrep):
+    done = rimrep(world, "verify", GRID, "--file", "other.nc")
+    assert done.code == 2 and "no source file 'other.nc'" in done.err
+    done = rimrep(world, "verify", GRID, "--time", "1999-01-01")
+    assert done.code == 2 and "no source file of the release covers '1999-01-01'" in done.err
+    done = rimrep(world, "verify", TABLE, "--file", "a.csv")
+    assert done.code == 2 and "only a grid's values" in done.err
+
+
 def test_an_older_release_whose_table_is_gone_is_named(world, rimrep):
     gone = f"{TABLE}/versions/{own_version(world, TABLE, 1)}/data.parquet"
     public(world, gone).unlink()

@@ -6,6 +6,7 @@ Here belong whole walks: init, confirm, commit, publish. Not here: single guesse
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def test_real_hours_of_radar_publish_after_confirming_alone(shared: Find, tmp_pa
     assert document["update"] == {"expected": "hourly"}
     assert package["licenses"][0]["name"] == "CC-BY-4.0"
     with netCDF4.Dataset(folder / hour.format("00")) as file:
-        assert package["title"] == " ".join(file.title.split())
+        assert package["title"] == "(guess) " + " ".join(file.title.split()), "it ends in the time of one file"
     confirm(world, made)
     record = world.attempt(made.dataset).publish()
     assert record is not None
@@ -186,11 +187,11 @@ NOT_NETCDF = b"CDF\x01 is what it says, and no more"
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.csv", b"", "is empty"),
+        ("a.csv", b"", r"is empty(.|\n)*give a line of column names and at least one row"),
         ("a.csv", bytes(range(256)) * 20, "is no text"),
         ("a.csv", b"lonely\n1\n2\n", "one column"),
         ("a.csv", b"a,b,c\n1,2,3\n1,2\n", "row 0|row 1"),
-        ("a.csv", b"a,b\n", "no rows"),
+        ("a.csv", b"a,b\n", r"no rows below the header(.|\n)*then run `rimrep init` again"),
         ("a.csv", b"a,a\n1,2\n", "called 'a'"),
         ("a.nc", b"", "is empty"),
         ("a.nc", NOT_NETCDF, "cannot be read as NetCDF"),
@@ -204,8 +205,10 @@ NOT_NETCDF = b"CDF\x01 is what it says, and no more"
 )
 def test_broken_input_ends_in_one_clear_error(tmp_path, name, data, message):
     world = World(tmp_path)
-    with pytest.raises((DataError, DefinitionError), match=message):
+    with pytest.raises((DataError, DefinitionError)) as refused:
         proposed(world, put(world, name, data))
+    assert re.search(message, str(refused.value))
+    assert "change the catalog" not in str(refused.value)
     assert [p.name for p in world.catalog_folder.iterdir()] == [".git"]
 
 
@@ -236,6 +239,42 @@ def test_times_that_are_not_iso_are_declared_with_their_form(tmp_path):
     confirm(world, made)
     record = world.attempt("days").publish()
     assert (record.facts.start, record.facts.end) == ("2024-01-31T00:00:00Z", "2024-02-01T00:00:00Z")
+
+
+def test_dates_that_fit_both_orders_stop_until_they_are_confirmed(tmp_path, rimrep):
+    world = World(tmp_path)
+    made = proposed(world, put(world, "days.csv", "date,value\n01/02/2024,1.5\n02/02/2024,1\n"))
+    assert ("tableschema.json", "date.description") in {(g.file.rpartition("/")[2], g.key) for g in made.guesses}
+    for name in ("dataset.yaml", "datapackage.json"):
+        path = world.catalog_folder / "datasets/days" / name
+        path.write_text(path.read_text().replace("(guess) ", ""))
+    world.commit()
+    ended = rimrep(world, "check", "days")
+    assert (ended.code, ended.out.count("  - ")) == (2, 1)
+    assert "tableschema.json: date.description: '(guess) Read day before month" in ended.out
+    with pytest.raises(GateRefusal, match=r"date\.description: '\(guess\) Read day before month"):
+        world.attempt("days").publish()
+    confirm(world, made)
+    assert rimrep(world, "check", "days").code == 0
+    assert world.attempt("days").publish().facts.end == "2024-02-02T00:00:00Z"
+
+
+def test_whole_degrees_are_numbers_and_other_whole_numbers_are_told(tmp_path):
+    world = World(tmp_path)
+    path = put(world, "places.csv", "lon,lat,depth,count,t\n147,-19,5,1,1.5\n148,-18,10,2,2\n")
+    made = proposed(world, path)
+    schema = json.loads((world.catalog_folder / "datasets/places/tableschema.json").read_text())
+    types = {field["name"]: field["type"] for field in schema["fields"]}
+    assert types == {"lon": "number", "lat": "number", "depth": "number", "count": "integer", "t": "number"}
+    (guess,) = (guess for guess in made.guesses if guess.key == "convert")
+    assert guess.value == "integer: count"
+    assert "write number in tableschema.json" in guess.why
+    written = (world.catalog_folder / "datasets/places/dataset.yaml").read_text()
+    assert "convert:  # guess: integer: count; only whole numbers were seen" in written
+    confirm(world, made)
+    assert world.attempt("places").publish().facts.row_count == 2
+    path.write_text(path.read_text() + "148.25,-18.5,2.5,3,1\n")
+    assert world.attempt("places").publish().facts.row_count == 3
 
 
 def test_files_of_a_folder_with_the_same_columns_are_one_dataset(tmp_path):
@@ -383,8 +422,19 @@ def test_without_a_catalog_one_is_begun_and_the_next_commands_are_printed(tmp_pa
     told = capsys.readouterr().out
     assert "began a new catalog in catalog" in told
     steps = [line.split()[0:2] for line in told.partition("next, in this order")[2].splitlines()[1:]]
-    assert steps == [["${EDITOR:-vi}", "catalog/datasets/visits/dataset.yaml"], ["git", "-C"], ["rimrep", "check"],
-                     ["rimrep", "publish"]]  # fmt: skip
+    assert "without it they mean the example in RIMREP_DATA" in told
+    assert steps == [
+        ["export", f"RIMREP_CATALOG={tmp_path}/catalog"],
+        ["${EDITOR:-vi}", "catalog/datasets/visits/dataset.yaml"],
+        ["git", "-C"],
+        ["rimrep", "check"],
+        ["rimrep", "publish"],
+        ["rimrep", "up"],
+    ]
+    monkeypatch.setenv("RIMREP_CATALOG", "catalog")
+    assert run("visits.csv", "--id", "told") == 0
+    told = capsys.readouterr().out
+    assert "RIMREP_CATALOG" not in told
     for needed in (".git", "templates/gbr-dms-data-package.json", "endpoints/development.libsonnet"):
         assert (tmp_path / "catalog" / needed).exists()
     assert run("visits.csv", "--id", "again", "--json") == 0

@@ -112,10 +112,8 @@ def test_rewritten_history_a_collection_and_a_deleted_dataset_run_exactly_what_d
     assert ran(platform) == {**before, TWO: before[TWO] + 1}
     assert f"{TWO}/data" in platform.assets()
     assert f"{NEW}/data" not in platform.assets()
-    assert (
-        f"{NEW} is no longer in the catalog; its release 1 stays published"
-        in platform.ticks("catalog")[0]["skipReason"]
-    )
+    gone = f"{NEW} is no longer in the catalog; its release 1 stays published"
+    assert sum(gone in (tick["skipReason"] or "") for tick in platform.ticks("catalog")) == 1
     assert numbers(platform, NEW) == [1] and platform.served(NEW)
 
 

@@ -43,7 +43,9 @@ class CatalogCursor(StrictModel):
     commit: str
     pending: dict[str, Pending] = {}
     notes: dict[str, str] = {}
-    """what every tick tells besides: datasets that are broken, or gone since the last commit"""
+    """what every tick tells besides: datasets that are broken"""
+    gone: dict[str, str] = {}
+    """what is told once: datasets that the last commit took away"""
 
 
 def read_cursor(text: str | None, scope: str) -> CatalogCursor | None:
@@ -103,21 +105,26 @@ def _ask_for_reload(context: dg.SensorEvaluationContext, loaded: str, head: str)
 def _tick(context: dg.SensorEvaluationContext, settings: Settings, catalog: Catalog, head: str) -> dg.SensorResult:
     scope = state_of(catalog.location, settings.environment, settings.store or "")
     cursor = read_cursor(context.cursor, scope)
-    if cursor is not None and cursor.commit == head and not cursor.pending:
+    if cursor is not None and cursor.commit == head and not cursor.pending and not cursor.gone:
         return _skip(context, [f"nothing is due at {head[:7]}", *cursor.notes.values()])
     remembered = cursor or CatalogCursor(scope=scope, commit=head)
     tick = _Tick(context, DueWork(settings, catalog.at(head)), dict(remembered.pending), dict(remembered.notes))
+    tick.gone = dict(remembered.gone)
     tick.notice(catalog, cursor)
     tick.work()
     for message in tick.messages:
         context.log.info(message)
-    cursor = CatalogCursor(scope=scope, commit=head, pending=tick.pending, notes=tick.notes)
-    moved = cursor.model_dump_json(exclude_defaults=True)
+    moved = CatalogCursor(scope=scope, commit=head, pending=tick.pending, notes=tick.notes)
     if tick.requests:
-        return dg.SensorResult(run_requests=tick.requests, cursor=moved)
+        # Dagster shows no message beside requests: what is told once waits for a tick that shows it.
+        moved = moved.model_copy(update={"gone": tick.gone})
+        return dg.SensorResult(run_requests=tick.requests, cursor=moved.model_dump_json(exclude_defaults=True))
     waiting = f"nothing to start at {head[:7]}; {len(tick.pending)} datasets are not settled"
-    told = [*(tick.messages or [waiting]), *(note for note in tick.notes.values() if note not in tick.messages)]
-    return dg.SensorResult(skip_reason=dg.SkipReason("\n".join(told)), cursor=moved)
+    messages = [*tick.messages, *(note for note in tick.gone.values() if note not in tick.messages)]
+    told = [*(messages or [waiting]), *(note for note in tick.notes.values() if note not in messages)]
+    return dg.SensorResult(
+        skip_reason=dg.SkipReason("\n".join(told)), cursor=moved.model_dump_json(exclude_defaults=True)
+    )
 
 
 @dataclass
@@ -128,6 +135,7 @@ class _Tick:
     due_work: DueWork
     pending: dict[str, Pending]
     notes: dict[str, str]
+    gone: dict[str, str] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
 
@@ -147,9 +155,10 @@ class _Tick:
         for name in self.pending.keys() - set(at.dataset_ids):
             del self.pending[name]
         self.notes = {name: note for name, note in self.notes.items() if name in at.dataset_ids}
+        self.gone = {name: note for name, note in self.gone.items() if name not in at.dataset_ids}
         for name, number in gone.items():
-            self.notes[name] = f"{name} is no longer in the catalog; its release {number} stays published"
-            self.messages.append(self.notes[name])
+            self.gone[name] = f"{name} is no longer in the catalog; its release {number} stays published"
+            self.messages.append(self.gone[name])
 
     def work(self) -> None:
         """Compare what could have changed, a batch after the other, as long as the tick may take."""

@@ -48,7 +48,7 @@ def data_asset(dataset: Dataset, *, pooled: bool, about: About | None = None) ->
     def data(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
         wanted = asked_for(context, dataset)
         with failures_for_dagster(context, dataset.id):
-            if dataset.resources:
+            if dataset.resources and dataset.resources.memory:
                 report = run_in_worker(context, platform, dataset, wanted)
             else:
                 with open_publication(context, platform, dataset.id) as publication:

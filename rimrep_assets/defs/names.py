@@ -104,7 +104,13 @@ def spec(
 
 def _file_kinds(dataset: Dataset) -> set[str]:
     convert = dataset.convert
-    named = {"csv": convert.read_csv, "vector": convert.read_vector, "netcdf": convert.read_netcdf}
+    named = {
+        "csv": convert.read_csv,
+        "vector": convert.read_vector,
+        "netcdf": convert.read_netcdf,
+        "geotiff": convert.read_geotiff,
+        "zarr": convert.read_zarr,
+    }
     return {kind for kind, step in named.items() if step is not None}
 
 

@@ -121,6 +121,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "RIMREP_CACHE_BYTES": str(settings.cache_bytes),
         "RIMREP_FILES_URL": settings.files_url,
         "RIMREP_PYGEOAPI_URL": settings.pygeoapi_url,
+        "RIMREP_DASK_SCHEDULER": settings.dask_scheduler,
         "AWS_ENDPOINT_URL_S3": s3.endpoint_url,
         "AWS_ACCESS_KEY_ID": s3.access_key_id,
         "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,

@@ -20,6 +20,8 @@ class Addresses(StrictModel):
     """grids: the Icechunk repository, with ``snapshot`` and ``tag`` of this release"""
     snapshot: str | None = None
     tag: str | None = None
+    virtual: tuple[str, ...] = ()
+    """grids whose chunks stay at the source: the folders there, which a reader of Icechunk must authorize"""
     datapackage: str
     datapackage_stable: str
     schema_own: str

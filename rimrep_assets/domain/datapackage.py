@@ -26,7 +26,7 @@ OWN = "rimrep"
 """the one key of our own; all others are Frictionless' or the profile's"""
 
 PARQUET = "application/vnd.apache.parquet"
-ZARR = "application/vnd.zarr; version=3"
+ZARR = "application/vnd.zarr; version={format}"
 ICECHUNK = "application/vnd.zarr+icechunk"
 
 _MEASURED = ("row_count", "updated", "coordinates", "crs")
@@ -216,7 +216,8 @@ def _resource(dataset: Dataset, edition: Edition, addresses: Addresses) -> dict[
         "name": "data",
         "path": _reach(addresses.data, f"../../{_folder_of_grid(kind)}"),
         "format": kind,
-        "mediatype": ZARR if kind == "zarr" else ICECHUNK,
+        "mediatype": ZARR.format(format=dataset.layout.plain_format) if kind == "zarr" else ICECHUNK,
+        **({"zarr_format": dataset.layout.plain_format} if kind == "zarr" else {}),
         # A store is a folder: this keeps frictionless from opening it as a file.
         "scheme": "buffer",
         "gridschema": "gridschema.json",

@@ -14,7 +14,24 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.access_rules import access_problems
+from rimrep_assets.domain.dataset_layout import Layout
 from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.grid_steps import (
+    GRID_READERS,
+    AttributesStep,
+    Clip,
+    FixTime,
+    Mosaic,
+    Orient,
+    ReadGeotiff,
+    ReadNetcdf,
+    ReadZarr,
+    Repack,
+    SetTime,
+    Unite,
+    Unpack,
+    step_problems,
+)
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
@@ -25,7 +42,6 @@ TAKEN = frozenset({"assets", "catalog", "collection", "collections", "commits", 
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """the same language, ten times faster where libyaml is there: a catalog has a thousand of these files"""
-DURATION = re.compile(r"P(?:\d+D|T\d+H|T\d+M)")
 
 
 class Coordinates(StrictModel):
@@ -87,67 +103,34 @@ class ReadVector(StrictModel):
     layer: str | None = None
 
 
-class ReadNetcdf(StrictModel):
-    """NetCDF files along one time axis; ``variables`` are those to keep (all by default)."""
-
-    variables: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-
-
-class Unite(StrictModel):
-    """By what rule files of unequal shape become one grid; without it they are refused.
-
-    ``variables``: ``common`` keeps those that every file has, ``all`` fills where a file lacks one.
-    ``coordinate_tolerance``: largest absolute difference (coordinate's unit) at which two axes are the same.
-    """
-
-    variables: Literal["common", "all"] | None = None
-    coordinate_tolerance: float = Field(default=0.0, ge=0)
-
-
-class Unpack(StrictModel):
-    """Store decoded numbers where files pack differently (scale, offset or fill drift)."""
-
-    data_type: Literal["float32", "float64"] = "float32"
-
-
 class Convert(StrictModel):
     """The declared steps, in the order in which they are applied, by name."""
 
     read_csv: ReadCsv | None = None
     read_vector: ReadVector | None = None
     read_netcdf: ReadNetcdf | None = None
+    read_geotiff: ReadGeotiff | None = None
+    read_zarr: ReadZarr | None = None
+    mosaic: Mosaic | None = None
     rename: dict[str, str] = {}
     drop_columns: tuple[str, ...] = ()
+    clip: Clip | None = None
+    orient: Orient | None = None
+    set_time: SetTime | None = None
+    fix_time: FixTime | None = None
     unite: Unite = Unite()
     unpack: Unpack | None = None
+    repack: Repack | None = None
+    attributes: AttributesStep | None = None
 
+    def reader(self) -> str:
+        """The name of the step that reads a grid's files."""
+        return next(name for name in GRID_READERS if getattr(self, name) is not None)
 
-class Layout(StrictModel):
-    """How the data lies in the store."""
-
-    sort_by: tuple[str, ...] = ()
-    row_group_rows: int = Field(default=250_000, ge=1_000)
-    chunks: dict[str, int] = {}
-    plain: bool = True
-    """grids: also a plain Zarr copy at the stable address"""
-    cadence: str | None = None
-    """grids: regular step of the time axis as ISO 8601 (P1D, PT1H, PT30M); times without a file are fill"""
-
-    @field_validator("cadence")
-    @classmethod
-    def _is_duration(cls, value: str | None) -> str | None:
-        if value is not None and not DURATION.fullmatch(value):
-            raise ValueError(f"{value!r} is not a step like P1D, PT1H or PT30M")
-        return value
-
-    @field_validator("chunks")
-    @classmethod
-    def _positive(cls, value: dict[str, int]) -> dict[str, int]:
-        for name, size in value.items():
-            if size < 1:
-                raise ValueError(f"{name}: a chunk holds at least 1 value, not {size}")
-        return value
+    def steps_of_grids(self) -> list[str]:
+        """Names of the steps declared here that only grids have."""
+        both = ("read_csv", "read_vector", "rename", "drop_columns")
+        return [n for n in Convert.model_fields if n not in both and getattr(self, n) not in (None, Unite())]
 
 
 class Update(StrictModel):
@@ -210,10 +193,10 @@ class Dataset(StrictModel):
         if self.format == "parquet":
             if len(table_steps) != 1:
                 problems.append("convert of a table needs one of read_csv, read_vector")
-            if self.convert.read_netcdf or self.convert.unpack or self.convert.unite != Unite():
-                problems.append("read_netcdf, unite and unpack are steps of grids (format: zarr)")
-            if self.layout.chunks or self.layout.cadence:
-                problems.append("layout.chunks and layout.cadence belong to grids (format: zarr)")
+            if grid_steps := self.convert.steps_of_grids():
+                problems.append(f"{', '.join(grid_steps)}: a step of grids (format: zarr)")
+            if grids_alone := self.layout.for_grids_alone():
+                problems.append(f"layout.{' and layout.'.join(grids_alone)} belong to grids (format: zarr)")
             if bool(self.coordinates.x) != bool(self.coordinates.y):
                 problems.append("coordinates x and y come together")
             if self.convert.read_vector and not self.coordinates.geometry:
@@ -221,16 +204,21 @@ class Dataset(StrictModel):
         else:
             if table_steps or self.convert.drop_columns:
                 problems.append(f"{', '.join(table_steps) or 'drop_columns'}: a step of tables (format: parquet)")
-            if self.convert.read_netcdf is None:
-                problems.append("convert of a grid needs read_netcdf")
             if self.coordinates.geometry:
                 problems.append("coordinates.geometry belongs to tables; a grid has x and y")
             if not (self.coordinates.x and self.coordinates.y):
                 problems.append("a grid needs coordinates x and y")
+            problems += step_problems(self.convert, self.coordinates)
+            if self.layout.virtual and self.resources and self.resources.dask:
+                problems.append("resources.dask: layout.virtual copies nothing that could be shared out")
+            if self.layout.virtual and not self.coordinates.t:
+                problems.append("layout.virtual needs coordinates.t: a grid without time is copied")
             if self.layout.cadence and not self.coordinates.t:
                 problems.append("layout.cadence needs coordinates.t")
             if self.layout.sort_by:
                 problems.append("layout.sort_by belongs to tables (format: parquet)")
+        if self.format == "parquet" and self.resources and self.resources.dask:
+            problems.append("resources.dask belongs to grids (format: zarr)")
         problems += access_problems(self)
         if problems:
             raise ValueError("; ".join(problems))

@@ -20,6 +20,10 @@ class RimrepError(Exception):
         self.advice = self.advice_by_default if advice is None else advice
         super().__init__(*self.problems)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # What is raised in another process arrives whole; exceptions are made again of ``args`` alone otherwise.
+        return _again, (type(self), self.problems, self.dataset, self.advice)
+
     def about(self, dataset: str) -> RimrepError:
         """Name the dataset, unless somebody nearer to the cause already did; return the error itself."""
         self.dataset = self.dataset or dataset
@@ -32,6 +36,10 @@ class RimrepError(Exception):
         else:
             text = f"{head}{len(self.problems)} problems\n" + "\n".join(f"  - {p}" for p in self.problems)
         return f"{text}\nWhat to do: {self.advice}" if self.advice else text
+
+
+def _again(kind: type[RimrepError], problems: tuple[str, ...], dataset: str | None, advice: str) -> RimrepError:
+    return kind(problems, dataset=dataset, advice=advice)
 
 
 class DefinitionError(RimrepError):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rimrep_assets.domain.grid_layout import Number, Packing, json_value
+from rimrep_assets.domain.grid_steps import AttributesStep
 
 PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
 MEANING = ("units", "calendar", "standard_name", "positive", "flag_values", "flag_masks", "flag_meanings")
@@ -103,6 +104,24 @@ def attributes_of(holder: Any, new_names: Mapping[str, str], gone: set[str]) -> 
                 continue
         found[name] = value
     return found
+
+
+def declared_attributes(found: Mapping[str, Any], step: AttributesStep | None, *, of_file: bool) -> dict[str, Any]:
+    """Attributes after the step ``attributes``: values as texts; of the file's own some dropped and some set."""
+    told = dict(found)
+    if step is None:
+        return told
+    if of_file:
+        told = {**{n: v for n, v in told.items() if n not in step.drop}, **step.set}
+    every = "*" in step.as_text
+    return {
+        n: _text(v) if n not in (step.set if of_file else ()) and (every or n in step.as_text) else v
+        for n, v in told.items()
+    }
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
 def _renamed_references(text: str, new_names: Mapping[str, str], gone: set[str]) -> str:

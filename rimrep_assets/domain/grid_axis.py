@@ -6,8 +6,9 @@ values (``grid_write``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_layout import FileGrid
@@ -15,6 +16,10 @@ from rimrep_assets.domain.grid_time import SECOND, STANDARD, cadence_us, iso_tim
 
 if TYPE_CHECKING:
     from rimrep_assets.domain.grid_state import GridState
+
+
+Overlap = Literal["refuse", "newest_name"]
+"""what happens where several files cover one time"""
 
 
 class Slot(NamedTuple):
@@ -25,25 +30,29 @@ class Slot(NamedTuple):
     position: int
 
 
-def assign_axis(files: Iterable[FileGrid], cadence: str | None, calendar: str = STANDARD) -> tuple[Slot, ...]:
+def assign_axis(
+    files: Iterable[FileGrid], cadence: str | None, calendar: str = STANDARD, overlap: Overlap = "refuse"
+) -> tuple[Slot, ...]:
     """Every time of the axis with the file that covers it, in order of time.
 
     Without ``cadence`` the axis is the sorted union of the files' times. With it, every step from the first to the
     last time is there, and steps without a file have digest None; times are then rounded to the second, because
     providers store hours as fractions of days. Two names with the same bytes count once.
+    Of files that cover one time the last in ``name_order`` gives it where ``overlap`` is ``newest_name``.
     Raises: DataError naming both files and the times that two different files cover, and every time off the cadence.
     """
     rounded = cadence is not None
     taken: dict[int, tuple[FileGrid, int]] = {}
     clashes: dict[tuple[str, str], list[int]] = {}
-    for file in sorted(files, key=lambda f: f.name):
+    last_wins = overlap == "newest_name"
+    for file in sorted(files, key=lambda f: name_order(f.name), reverse=last_wins):
         for index, exact in enumerate(file.times):
             time = _to_second(exact) if rounded else exact
             position = file.positions[index] if file.positions else index
             holder = taken.setdefault(time, (file, position))[0]
             if holder is file and taken[time][1] != position:
                 clashes.setdefault((file.name, file.name), []).append(time)
-            elif holder.digest != file.digest:
+            elif holder.digest != file.digest and not last_wins:
                 clashes.setdefault((holder.name, file.name), []).append(time)
     problems = [f"{a} and {b} both cover {_some(times, calendar)}" for (a, b), times in clashes.items()]
     slots = tuple(Slot(time, taken[time][0].digest, taken[time][1]) for time in sorted(taken))
@@ -52,6 +61,13 @@ def assign_axis(files: Iterable[FileGrid], cadence: str | None, calendar: str = 
     if problems:
         raise DataError(problems)
     return _regular(slots, cadence_us(cadence)) if cadence is not None and slots else slots
+
+
+def name_order(name: str) -> tuple[Any, ...]:
+    """What names are sorted by: as people count, so that ``v10`` follows ``v9``; equal only for equal names."""
+    pieces = enumerate(re.split(r"([0-9]+)", name))
+    parts = [(int(part), "") if index % 2 else (-1, part) for index, part in pieces]
+    return tuple(parts), name
 
 
 def _to_second(time: int) -> int:

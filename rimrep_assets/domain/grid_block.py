@@ -9,7 +9,7 @@ Here belongs moving a block's values. Not here: which blocks (``grid_axis``), ma
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,14 +65,15 @@ class BlockWriter:
     threads: Executor
     _room: Room = field(default_factory=Room)
 
-    def write(self, block: int) -> BlockDigests:
-        """Write one block of every varying variable; returns the digests of its values by file and variable.
+    def write(self, block: int, names: Collection[str] | None = None) -> BlockDigests:
+        """Write one block of every varying variable, or of those in ``names``; returns the digests of its values by
+        file and variable.
 
         Raises: DataError when a source file cannot be read.
         """
         digests: BlockDigests = {}
         slots = block_slots(self.state.axis, block, self.state.chunk)
-        for name in varying(self.state):
+        for name in (n for n in varying(self.state) if names is None or n in names):
             rows = RowDigests(len(slots))
             for band in bands(self.state, name):
                 values = self._assembled(name, slots, band)

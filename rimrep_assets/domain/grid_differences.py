@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rimrep_assets.domain.dataset import Convert, Unite
+from rimrep_assets.domain.dataset import Convert
 from rimrep_assets.domain.grid_layout import GridLayout, Variable
+from rimrep_assets.domain.grid_steps import Unite
 from rimrep_assets.domain.grid_time import same_units
 from rimrep_assets.domain.grid_values import from_text
 
@@ -36,7 +37,7 @@ def fits_rules(difference: LayoutDifference, convert: Convert) -> bool:
     if kind in ("type", "packing"):
         if difference.role == "coordinate":
             return convert.unite.coordinate_tolerance > 0
-        return convert.unpack is not None
+        return convert.unpack is not None or convert.repack is not None
     return False
 
 

@@ -23,7 +23,17 @@ from rimrep_assets.domain.grid_values import decode
 if TYPE_CHECKING:
     import numpy as np
     import zarr
+    from pyproj import CRS
 
+MOST_ALONG = 1000
+"""so many cells along each axis are projected for a bounding box"""
+_METRES = {
+    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+    # A rotated pole's own degrees.
+    **dict.fromkeys(("degree", "degrees"), 1.0),
+}
+_EAST = {"degrees_east", "degree_east", "degreese", "degreee", "degrees_e", "degree_e"}
 Box = tuple[float, float, float, float]
 
 
@@ -41,7 +51,7 @@ def measure_grid(state: GridState, stats: Mapping[int, BlockStats], group: zarr.
         raise DataError(f"no counts of blocks {', '.join(map(str, lacking))}; prove them first")
     united = state.united
     values = {
-        part: _axis_values(group, state, name)
+        part: axis_values(group, state, name)
         for part, name in dataset.coordinates.named().items()
         if part != "t" and name in united.variables
     }
@@ -52,7 +62,7 @@ def measure_grid(state: GridState, stats: Mapping[int, BlockStats], group: zarr.
         format="zarr",
         dimensions=_dimensions(state, dataset, group),
         variables=_variables(state, [stats[b] for b in blocks], group),
-        bbox=bounding_box(values["x"], values["y"], crs) if "x" in values and "y" in values else None,
+        bbox=box_of(state, dataset, values),
         start=iso_time(state.axis[0].time, calendar) if time else None,
         end=iso_time(state.axis[-1].time, calendar) if time else None,
         missing_times=tuple(iso_time(t, calendar) for t in missing_times(state)) if time else (),
@@ -60,7 +70,7 @@ def measure_grid(state: GridState, stats: Mapping[int, BlockStats], group: zarr.
     )
 
 
-def _axis_values(group: zarr.Group, state: GridState, name: str) -> np.ndarray:
+def axis_values(group: zarr.Group, state: GridState, name: str) -> np.ndarray:
     """Decoded values of a coordinate, any shape; NaN where there is none."""
     array: Any = group[name]
     return decode(array[...], state.united.variables[name].packing)
@@ -126,7 +136,7 @@ def _dimension(dim: str, size: int, state: GridState, dataset: Dataset, group: z
     variable = state.united.variables.get(name)
     if variable is None or variable.dims != (dim,):
         return DimensionFacts(size=size, type="other")
-    values = _axis_values(group, state, name)
+    values = axis_values(group, state, name)
     axis: Literal["x", "y", "z"] | None = part if part in ("x", "y", "z") else None  # type: ignore[assignment]
     return DimensionFacts(
         size=size,
@@ -162,42 +172,81 @@ def _step(values: np.ndarray) -> float | None:
 
 
 def crs_of(state: GridState, dataset: Dataset) -> str | None:
-    """The authority code of the grid mapping, or of degrees without one; None when nothing tells."""
-    for name, variable in state.united.variables.items():
-        if variable.role == "data":
-            mapping = state.published_attributes(name).get("grid_mapping")
-            if isinstance(mapping, str):
-                found = _mapped_crs(state.published_attributes(mapping.split()[0].rstrip(":")))
-                if found:
-                    return found
-    x = state.united.variables.get(dataset.coordinates.x or GLOBAL)
-    units = (x.units if x else None) or "degrees_east"
+    """The authority code of the grid mapping, its name without one, or of plain degrees; None when nothing tells."""
+    mapped = _mapped_crs(state)
+    projection = mapping_of(state, dataset)
+    if mapped is not None and (projection is not None or mapped.is_geographic):
+        authority = mapped.to_authority()
+        if authority == ("OGC", "CRS84"):
+            # The same datum; the axes of a grid are named, so their order does not matter.
+            return "EPSG:4326"
+        if authority or projection is not None:
+            return ":".join(authority) if authority else str(mapped.name)
+    units = _x_units(state, dataset) or "degrees_east"
     return "EPSG:4326" if units.lower().startswith("degree") else None
 
 
-def _mapped_crs(attributes: Mapping[str, Any]) -> str | None:
+def mapping_of(state: GridState, dataset: Dataset) -> CRS | None:
+    """The projection that coordinates x and y are in; None where they are longitude and latitude."""
+    mapped = _mapped_crs(state)
+    if mapped is None or (mapped.is_geographic and not mapped.is_derived):
+        return None
+    east = (_x_units(state, dataset) or "").lower() in _EAST
+    return None if east else mapped
+
+
+def _x_units(state: GridState, dataset: Dataset) -> str | None:
+    x = state.united.variables.get(dataset.coordinates.x or GLOBAL)
+    return x.units if x else None
+
+
+def _mapped_crs(state: GridState) -> CRS | None:
+    """What the grid mapping of a data variable says."""
+    for name, variable in state.united.variables.items():
+        if variable.role == "data":
+            mapping = state.published_attributes(name).get("grid_mapping")
+            if isinstance(mapping, str) and mapping.strip():
+                found = _crs_from(state.published_attributes(mapping.split()[0].rstrip(":")))
+                if found is not None:
+                    return found
+    return None
+
+
+def _crs_from(attributes: Mapping[str, Any]) -> CRS | None:
+    """A coordinate reference system from what is written of it, else from CF's parameters."""
     import pyproj
 
     for key in ("crs_wkt", "spatial_ref", "epsg_code", "proj4"):
         if key in attributes:
             try:
-                crs = pyproj.CRS.from_user_input(attributes[key])
+                return pyproj.CRS.from_user_input(attributes[key])
             except pyproj.exceptions.CRSError:
                 continue
-            authority = crs.to_authority()
-            if authority == ("OGC", "CRS84"):
-                # The same datum; the axes of a grid are named, so their order does not matter.
-                return "EPSG:4326"
-            return ":".join(authority) if authority else str(crs.name)
-    return None
+    if "grid_mapping_name" not in attributes:
+        return None
+    try:
+        return pyproj.CRS.from_cf(dict(attributes))
+    except (pyproj.exceptions.CRSError, KeyError, ValueError, TypeError):
+        return None
 
 
-def bounding_box(x: np.ndarray, y: np.ndarray, crs: str | None) -> Box | None:
+def box_of(state: GridState, dataset: Dataset, values: Mapping[str, np.ndarray]) -> Box | None:
+    """The bounding box of coordinates x and y, whose decoded ``values`` are given; None where it cannot be told."""
+    if "x" not in values or "y" not in values:
+        return None
+    projection = mapping_of(state, dataset)
+    if projection is None:
+        return bounding_box(values["x"], values["y"], crs_of(state, dataset))
+    factor = _METRES.get((_x_units(state, dataset) or "m").lower())
+    return None if factor is None else bounding_box(values["x"] * factor, values["y"] * factor, projection)
+
+
+def bounding_box(x: np.ndarray, y: np.ndarray, crs: CRS | str | None) -> Box | None:
     """West, south, east, north of cell centres in degrees; ``x``, ``y`` 1-D axes or 2-D, NaN where no cell is."""
     import numpy as np
 
     if crs not in (None, "EPSG:4326") and x.ndim == 1:
-        x, y = _in_degrees(x, y, str(crs))
+        x, y = _in_degrees(x, y, crs)
     lon, lat = x[np.isfinite(x)], y[np.isfinite(y)]
     if not lon.size or not lat.size or np.abs(lat).max() > 90.0 or np.abs(lon).max() > 540.0:
         return None
@@ -219,7 +268,8 @@ def _west_east(lon: np.ndarray) -> tuple[float, float]:
     return west, east
 
 
-def _in_degrees(x: np.ndarray, y: np.ndarray, crs: str) -> tuple[np.ndarray, np.ndarray]:
+def _in_degrees(x: np.ndarray, y: np.ndarray, crs: CRS | str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes, without a jump at the antimeridian, and latitudes of the cells (of a large grid every some-th)."""
     import numpy as np
     import pyproj
 
@@ -227,8 +277,9 @@ def _in_degrees(x: np.ndarray, y: np.ndarray, crs: str) -> tuple[np.ndarray, np.
         transform = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     except pyproj.exceptions.CRSError:
         return np.array([]), np.array([])
-    edge_x, edge_y = np.meshgrid(x, y)
-    rim = np.ones(edge_x.shape, bool)
-    rim[1:-1, 1:-1] = False
-    lon, lat = transform.transform(edge_x[rim], edge_y[rim])
-    return np.asarray(lon), np.asarray(lat)
+    some = [values[np.unique(np.linspace(0, values.size - 1, MOST_ALONG).round().astype(int))] for values in (x, y)]
+    lon, lat = transform.transform(*np.meshgrid(*some))
+    held = np.isfinite(lon) & np.isfinite(lat)
+    if held.all():
+        lon = np.unwrap(np.unwrap(lon, axis=1, period=360.0), axis=0, period=360.0)
+    return np.asarray(lon)[held], np.asarray(lat)[held]

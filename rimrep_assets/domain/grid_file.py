@@ -10,15 +10,22 @@ import threading
 from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_classic import missing_bytes
 
 if TYPE_CHECKING:
     import netCDF4
     import numpy as np
 
 _NETCDF = threading.RLock()
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""first bytes of TIFF and BigTIFF in either byte order"""
+ZIP = b"PK\3\4"
+READ_BY = {"netcdf": "read_netcdf", "geotiff": "read_geotiff", "together": "read_geotiff", "zarr": "read_zarr"}
+"""the steps of ``convert`` that read files of a format"""
+WORDS = {"read_netcdf": "NetCDF", "read_geotiff": "GeoTIFF", "read_zarr": "Zarr store"}
 
 
 class RawHolder(Protocol):
@@ -63,13 +70,51 @@ class RawFile(RawHolder, Protocol):
     def dimensions(self) -> Mapping[str, Sized]: ...
 
 
+Format = Literal["netcdf", "geotiff", "zarr", "together"]
+"""``together``: a folder of GeoTIFF files that make up one file of the grid"""
+
+
+def format_of(path: Path) -> Format:
+    """Who opens what was fetched to ``path``, by its first bytes; what is unknown is left to the NetCDF library."""
+    if path.is_dir():
+        return "zarr" if path.suffix.lower() == ".zarr" else "together"
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic in TIFF:
+        return "geotiff"
+    return "zarr" if magic == ZIP else "netcdf"
+
+
+def refuse_unreadable(path: Path, name: str, declared: str) -> None:
+    """Raise DataError for an empty file, a cut one, and one that the ``declared`` step of ``convert`` does not read."""
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{name}: is empty (0 bytes)")
+    found = READ_BY[format_of(path)]
+    if declared != found:
+        # What is of no known format is told by the library that it was declared for.
+        kind, wanted = (WORDS[reader] for reader in (found, declared))
+        words = f"is no {wanted}" if found == "read_netcdf" else f"is {kind}, no {wanted}"
+        raise DataError(f"{name}: {words} ({declared})", advice="declare the step that reads these files.")
+    try:
+        short = missing_bytes(path) if found == "read_netcdf" else 0
+    except ValueError as error:
+        raise DataError(f"{name}: cannot be read as NetCDF: {error}") from error
+    if short:
+        raise DataError(f"{name}: is cut: {short} bytes fewer than its header says")
+
+
 @contextmanager
 def open_raw(path: Path, name: str) -> Iterator[RawFile]:
     """A source file whose values come as they are stored.
 
     Raises: DataError, also while it is read, when it is cut or damaged; ``name`` is what people know it by.
     """
-    with _open_netcdf(path, name) as file:
+    from rimrep_assets.domain.grid_geotiff import open_geotiff
+    from rimrep_assets.domain.grid_mosaic import open_mosaic
+    from rimrep_assets.domain.grid_zarr import open_zarr
+
+    others: Mapping[str, Any] = {"geotiff": open_geotiff, "zarr": open_zarr, "together": open_mosaic}
+    with others.get(format_of(path), _open_netcdf)(path, name) as file:
         yield file
 
 

@@ -1,4 +1,4 @@
-"""What a NetCDF file says of itself, brought under the names that are published.
+"""What a source file of a grid says of itself, brought under the names that are published.
 
 Here belongs reading and judging one file's header. Not here: comparing files (``gridded``).
 """
@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rimrep_assets.domain.dataset import Dataset, ReadNetcdf
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_attributes import (
     attributes_of,
+    declared_attributes,
     meaning_of,
     packing_of,
     references_of,
 )
-from rimrep_assets.domain.grid_classic import missing_bytes
-from rimrep_assets.domain.grid_file import RawFile, open_raw
+from rimrep_assets.domain.grid_axes_right import published_size, put_axes_right
+from rimrep_assets.domain.grid_file import RawFile, open_raw, refuse_unreadable
+from rimrep_assets.domain.grid_file_time import TimeReading
 from rimrep_assets.domain.grid_layout import (
     GLOBAL,
     Attributes,
@@ -31,9 +32,12 @@ from rimrep_assets.domain.grid_layout import (
     Role,
     Variable,
 )
-from rimrep_assets.domain.grid_time import STANDARD, TimeUnits, decode_times, iso_time, parse_units
-from rimrep_assets.domain.grid_values import native, read_raw, sha256_of, to_text
+from rimrep_assets.domain.grid_mosaic import MosaicFile
+from rimrep_assets.domain.grid_steps import ReadGeotiff, ReadNetcdf, ReadZarr
+from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest
+
+TABLE = "observations at places are rows of a table (format: parquet), not a grid"
 
 
 def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHeader:
@@ -42,14 +46,7 @@ def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHea
     ``name`` and ``digest`` are the file's in the ledger. Times are microseconds since 1970-01-01 UTC.
     Raises: DataError that lists every problem of the file.
     """
-    if path.stat().st_size == 0:
-        raise DataError(f"{name}: is empty (0 bytes)")
-    try:
-        short = missing_bytes(path)
-    except ValueError as error:
-        raise DataError(f"{name}: cannot be read as NetCDF: {error}") from error
-    if short:
-        raise DataError(f"{name}: is cut: {short} bytes fewer than its header says")
+    refuse_unreadable(path, name, dataset.convert.reader())
     with open_raw(path, name) as file:
         return _Reading(file, name, digest, dataset).header()
 
@@ -63,47 +60,89 @@ class _Reading:
     digest: str
     dataset: Dataset
     problems: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """by the file's own names those that ``read_geotiff.names`` gives"""
 
     def header(self) -> GridHeader:
-        step = self.dataset.convert.read_netcdf or ReadNetcdf()
+        step = self.dataset.convert.read_netcdf or self.dataset.convert.read_zarr or self._bands()
         self._names_exist(step)
-        kept = self._kept(step)
-        published = {self._renamed(source): source for source in kept}
-        if len(published) < len(kept):
-            self.problems.append("rename gives two variables the same name")
+        timing = TimeReading(self.file, self.name, self.dataset, self._renamed, self.problems)
+        published = self._published(step, timing)
         parts = self._parts(published)
-        time = self._time(parts.get("t"))
+        told = timing.read()
+        time = told.axis if told else None
         variables = self._variables(published, parts, time)
+        self._refuse_tables(variables, parts)
+        variables = put_axes_right(self.file, variables, self.dataset, time.dim if time else None, self.problems)
         sizes = self._sizes(variables, time)
         if not self.problems and not any(v.role == "data" for v in variables.values()):
             self.problems.append(
                 "no data variable: none shares a dimension with coordinates x and y "
                 f"(variables: {', '.join(published) or 'none'})"
             )
-        times = self._times(published, time)
         if self.problems:
             raise DataError([f"{self.name}: {problem}" for problem in self.problems])
         variables, values = self._hashed(variables, time)
         layout = GridLayout(dimensions=sizes, variables=variables, time=time)
-        attributes = self._attributes(published)
-        grid = FileGrid(name=self.name, digest=self.digest, layout=layout.digest, times=times, attributes=attributes)
+        grid = FileGrid(
+            name=self.name,
+            digest=self.digest,
+            layout=layout.digest,
+            times=told.times if told else (),
+            positions=told.positions if told else (),
+            attributes=self._attributes(published, timing),
+        )
         return GridHeader(file=grid, layout=layout, values=values)
 
-    def _renamed(self, name: str) -> str:
-        return self.dataset.convert.rename.get(name, name)
+    def _published(self, step: ReadNetcdf | ReadZarr, timing: TimeReading) -> dict[str, str]:
+        """Published names of the variables that are kept, with their names in the file."""
+        kept = self._kept(step, timing)
+        published = {self._renamed(source): source for source in kept}
+        if len(published) < len(kept):
+            self.problems.append("rename gives two variables the same name")
+        if self.dataset.convert.set_time is not None:
+            # Where the time really stands it is published as the axis; what had that name before is not.
+            source = timing.source()
+            published = {n: s for n, s in published.items() if s not in (source, timing.own())}
+            if source is not None:
+                published[str(self.dataset.coordinates.t)] = source
+        return published
 
-    def _names_exist(self, step: ReadNetcdf) -> None:
-        known = list(self.file.variables)
-        for key, names in (("read_netcdf.variables", step.variables or ()), ("read_netcdf.drop", step.drop)):
+    def _refuse_tables(self, variables: Mapping[str, Variable], parts: Mapping[str, str]) -> None:
+        """Observations at places that are no plane: they are rows, and a grid of them would be mostly empty."""
+        x, y = (variables.get(parts.get(part, "")) for part in ("x", "y"))
+        if x is None or y is None or x.dims != y.dims or len(x.dims) > 1:
+            return
+        what = f"both lie along {x.dims[0]!r}, a track or a list of places" if x.dims else "are one place"
+        self.problems.append(f"coordinates x and y {what}; {TABLE}")
+
+    def _bands(self) -> ReadNetcdf:
+        """The bands of a GeoTIFF as variables to keep, and what files that are one disagree about."""
+        step, bands = self.dataset.convert.read_geotiff or ReadGeotiff(), getattr(self.file, "bands", {})
+        self.names = {bands[number]: name for number, name in step.names.items() if number in bands}
+        self.problems += [
+            f"read_geotiff.names: there is no band {n}; the file has {len(bands)}" for n in step.names if n not in bands
+        ]
+        if isinstance(self.file, MosaicFile):
+            self.problems += self.file.disagreements(tiled=self.dataset.convert.mosaic is not None)
+        return ReadNetcdf(variables=tuple(self.names) if step.names else None)
+
+    def _renamed(self, name: str) -> str:
+        named = self.names.get(name, name)
+        return self.dataset.convert.rename.get(named, named)
+
+    def _names_exist(self, step: ReadNetcdf | ReadZarr) -> None:
+        known, reader = list(self.file.variables), self.dataset.convert.reader()
+        for key, names in ((f"{reader}.variables", step.variables or ()), (f"{reader}.drop", step.drop)):
             self.problems += [f"{key}: there is no variable {n!r}{_near(n, known)}" for n in names if n not in known]
-        both = [*known, *self.file.dimensions]
+        both = [*(self.names.get(n, n) for n in known), *self.file.dimensions]
         self.problems += [
             f"rename: there is no variable or dimension {n!r}{_near(n, both)}"
             for n in self.dataset.convert.rename
             if n not in both
         ]
 
-    def _kept(self, step: ReadNetcdf) -> list[str]:
+    def _kept(self, step: ReadNetcdf | ReadZarr, timing: TimeReading) -> list[str]:
         """Names in the file: those asked for, with the coordinates, bounds and mappings that they lean on."""
         everything = self.file.variables
         if step.variables is None:
@@ -111,6 +150,7 @@ class _Reading:
         back = {self._renamed(n): n for n in everything}
         wanted = {n for n in step.variables if n in everything}
         wanted |= {back[n] for n in self.dataset.coordinates.named().values() if n in back}
+        wanted |= {n for n in (timing.source(),) if n is not None}
         while True:
             more = {dim for n in wanted for dim in everything[n].dimensions if dim in everything}
             more |= {r for n in wanted for r in references_of(everything[n]) if r in everything}
@@ -124,54 +164,13 @@ class _Reading:
         for part, name in self.dataset.coordinates.named().items():
             if name in published:
                 parts[part] = name
+            elif part == "t" and self.dataset.convert.set_time is not None:
+                continue
             else:
                 there = [self._renamed(n) for n in self.file.variables]
-                gone = "; read_netcdf.drop drops it" if name in there else _near(name, there)
+                gone = f"; {self.dataset.convert.reader()}.drop drops it" if name in there else _near(name, there)
                 self.problems.append(f"coordinates.{part}: there is no variable {name!r}{gone}")
         return parts
-
-    def _time(self, name: str | None) -> GridTime | None:
-        if name is None:
-            return None
-        variable = self._by_published(name)
-        if len(variable.dimensions) != 1:
-            what = "no dimension" if not variable.dimensions else f"dimensions {variable.dimensions}"
-            self.problems.append(f"coordinates.t: {name!r} has {what}; a time axis has exactly one")
-            return None
-        units = self._time_units(variable)
-        if units is None:
-            return None
-        words = units.words if units.calendar != STANDARD else ""
-        return GridTime(name=name, dim=self._renamed(variable.dimensions[0]), units=words, calendar=units.calendar)
-
-    def _time_units(self, variable: Any) -> TimeUnits | None:
-        units = getattr(variable, "units", None)
-        if not isinstance(units, str):
-            self.problems.append(f"coordinates.t: {variable.name!r} has no units, so its times are unknown")
-            return None
-        try:
-            return parse_units(units, getattr(variable, "calendar", None))
-        except ValueError as error:
-            self.problems.append(f"coordinates.t: {variable.name!r} cannot be decoded: {error}")
-            return None
-
-    def _times(self, published: Mapping[str, str], time: GridTime | None) -> tuple[int, ...]:
-        if time is None:
-            return ()
-        variable = self.file.variables[published[time.name]]
-        units = self._time_units(variable)
-        if units is None:
-            return ()
-        values = native(variable[...])
-        if not values.size:
-            self.problems.append(f"the time axis {time.name!r} is empty")
-            return ()
-        if values.dtype.kind not in "iuf":
-            self.problems.append(f"coordinates.t: {time.name!r} holds {values.dtype.name}, not numbers")
-            return ()
-        problems, times = decoded_times(values, variable, units)
-        self.problems += [f"{time.name}: {problem}" for problem in problems]
-        return times
 
     def _variables(
         self, published: Mapping[str, str], parts: Mapping[str, str], time: GridTime | None
@@ -189,7 +188,7 @@ class _Reading:
             if len(set(source_dims)) < len(source_dims):
                 self.problems.append(f"{name}: has a dimension twice {source_dims}; drop it")
                 continue
-            first = [d for d in source_dims if time is not None and d == time.dim]
+            first = self._first_dims(name, roles[name], source_dims, time)
             found[name] = Variable(
                 source=source,
                 source_dims=source_dims,
@@ -199,11 +198,26 @@ class _Reading:
                 packing=packing_of(variable, dtype),
                 meaning={**self._bounds_units(source, time, published), **meaning_of(variable)},
             )
+        only = (self.dataset.convert.set_time.only if self.dataset.convert.set_time else None) or ()
+        self.problems += [f"set_time.only: there is no variable {n!r}{_near(n, found)}" for n in only if n not in found]
         return found
+
+    def _first_dims(
+        self, name: str, role: Role, source_dims: tuple[str, ...], time: GridTime | None
+    ) -> tuple[str, ...]:
+        """The time dimension where the variable has it, or gets it by ``set_time``."""
+        step = self.dataset.convert.set_time
+        if time is None or time.dim in source_dims:
+            return () if time is None else (time.dim,)
+        if step is None or (step.only is not None and name not in step.only):
+            return ()
+        # A file with the dimension says itself which variables do not vary along it.
+        lacks_it = time.dim not in map(self._renamed, self.file.dimensions)
+        return (time.dim,) if step.only is not None or (lacks_it and role == "data") else ()
 
     def _bounds_units(self, source: str, time: GridTime | None, published: Mapping[str, str]) -> dict[str, Any]:
         """Bounds of time inherit its units (CF 7.1); the published time has others, so they are said here."""
-        if time is None:
+        if time is None or time.name not in published:
             return {}
         owner = self.file.variables[published[time.name]]
         if source not in references_of(owner, "bounds", "climatology"):
@@ -216,7 +230,11 @@ class _Reading:
             # A grid mapping's variable often is one character; only its attributes matter.
             return "uint8"
         if kind not in "iuf" or getattr(variable, "_isvlen", False):
-            self.problems.append(f"{name}: holds text or records, not numbers; add it to read_netcdf.drop")
+            reader = self.dataset.convert.reader()
+            advice = (
+                "name the other bands in read_geotiff.names" if reader == "read_geotiff" else f"add it to {reader}.drop"
+            )
+            self.problems.append(f"{name}: holds text or records, not numbers; {advice}")
             return None
         return str(variable.dtype.newbyteorder("=").name)
 
@@ -243,7 +261,7 @@ class _Reading:
     def _sizes(self, variables: Mapping[str, Variable], time: GridTime | None) -> dict[str, int]:
         all_sizes = {self._renamed(n): len(d) for n, d in self.file.dimensions.items()}
         used = {d for v in variables.values() for d in v.dims} - ({time.dim} if time else set())
-        sizes = {d: size for d, size in all_sizes.items() if d in used}
+        sizes = {d: published_size(d, size, variables) for d, size in all_sizes.items() if d in used}
         self.problems += [f"dimension {d!r} has size 0" for d, size in sizes.items() if size == 0]
         return sizes
 
@@ -255,43 +273,27 @@ class _Reading:
             if time is not None and time.dim in variable.dims:
                 found[name] = variable
                 continue
-            array = read_raw(self.file, variable)
+            array = as_published(read_raw(self.file, variable), variable, variable)
             digest = sha256_of(array)
             found[name] = variable.model_copy(update={"sha256": digest})
             if variable.role == "coordinate" and self.dataset.convert.unite.coordinate_tolerance > 0:
                 values[digest] = to_text(array)
         return found, values
 
-    def _attributes(self, published: Mapping[str, str]) -> Attributes:
+    def _attributes(self, published: Mapping[str, str], timing: TimeReading) -> Attributes:
         new_names = {source: name for name, source in published.items()}
+        own, step = timing.own(), self.dataset.convert.attributes
+        if own is not None and self.dataset.convert.set_time is not None:
+            new_names.setdefault(own, str(self.dataset.coordinates.t))
         gone = set(self.file.variables) - set(new_names)
-        found = {GLOBAL: attributes_of(self.file, new_names, gone)}
+        found = {GLOBAL: declared_attributes(attributes_of(self.file, new_names, gone), step, of_file=True)}
         for name, source in published.items():
-            found[name] = attributes_of(self.file.variables[source], new_names, gone)
+            told = attributes_of(self.file.variables[source], new_names, gone)
+            found[name] = declared_attributes(told, step, of_file=False)
         return {name: attributes for name, attributes in found.items() if attributes}
 
     def _by_published(self, name: str) -> Any:
         return next(v for n, v in self.file.variables.items() if self._renamed(n) == name)
-
-
-def decoded_times(values: Any, variable: Any, units: TimeUnits) -> tuple[list[str], tuple[int, ...]]:
-    """Problems and times of a file's own time variable; ``values`` raw, packing and fill honoured."""
-    packing = packing_of(variable, values.dtype.name)
-    if packing.scales or packing.fill is not None or packing.missing:
-        from rimrep_assets.domain.grid_values import decode
-
-        decoded = decode(values, packing)
-        values = decoded if packing.scales or (decoded != decoded).any() else values
-    try:
-        times = decode_times(values, units)
-    except ValueError as error:
-        return [str(error)], ()
-    problems = []
-    for position, (before, after) in enumerate(pairwise(times), start=1):
-        word = "again" if after == before else "before the one in front of it" if after < before else ""
-        if word:
-            problems.append(f"position {position} has {iso_time(after, units.calendar)} {word}")
-    return problems[:5] + ([f"and {len(problems) - 5} more"] if len(problems) > 5 else []), times
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -81,23 +81,33 @@ class Span(StrictModel):
     backward: bool = False
 
 
+class Wrap(StrictModel):
+    """The range into which whole turns bring longitudes; ``cells``: the last dimension are corners of cells."""
+
+    low: float
+    high: float
+    cells: bool = False
+
+
 class Variable(StrictModel):
     """A variable, under its published name; the time dimension comes first in ``dims``."""
 
     source: str
     """its name in the file"""
     source_dims: tuple[str, ...]
-    """published names of its dimensions, in the file's order"""
+    """published names of its dimensions, in the file's order; the time dimension may lack (``set_time``)"""
     dims: tuple[str, ...]
     dtype: str
     role: Role
     spans: dict[str, tuple[Span, ...]] = {}
     """of a dimension (published name) the source indexes that are published, in that order; all where it is absent"""
+    wrap: Wrap | None = None
+    """of longitudes the range in which they are published"""
     packing: Packing = Packing()
     meaning: dict[str, Any] = {}
     """attributes that say what the numbers are: units, standard_name, flags, positive"""
     sha256: str | None = None
-    """of the raw values (C order, little endian, ``source_dims``); None where it varies with time"""
+    """of the values as they are published (C order, little endian); None where it varies with time"""
 
     @property
     def units(self) -> str | None:

@@ -25,12 +25,13 @@ from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_findings import TOLD, WHOLE, Findings
 from rimrep_assets.domain.grid_layout import FileGrid, GridLayout, Packing
 from rimrep_assets.domain.grid_proof_block import VariableOfBlock
+from rimrep_assets.domain.grid_reencoding import adds_fill, is_repacked
 from rimrep_assets.domain.grid_sample import OtherReading, Pick, choose, compare, read_independently
 from rimrep_assets.domain.grid_source import OpenSource, Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
 from rimrep_assets.domain.grid_time import SECOND, decode_times, iso_time, parse_units, same_units
-from rimrep_assets.domain.grid_values import adds_fill, is_unpacked
+from rimrep_assets.domain.grid_values import is_unpacked
 from rimrep_assets.domain.grid_write import read_static
 from rimrep_assets.domain.proof import FileProof
 
@@ -94,6 +95,7 @@ class _Readings:
         self, proof: _Proof, picks: Mapping[int, Sequence[Pick]], blocks: Sequence[int], other: Executor
     ) -> None:
         self.proof, self.picks, self.other = proof, picks, other
+        # Of no block at all there is none to follow either.
         self.following = dict(zip(blocks, [*blocks[1:], None], strict=False))
         self.begun: dict[int, list[tuple[Pick, Future[OtherReading | str]]]] = {}
         if blocks:
@@ -192,7 +194,8 @@ class _Proof:
             if variable is None or name not in self.group:
                 continue
             array = self._array(name)
-            if variable.role != "coordinate" and not is_unpacked(of_file, variable):
+            reencoded = is_unpacked(of_file, variable) or is_repacked(of_file, variable)
+            if variable.role != "coordinate" and not reencoded:
                 added = adds_fill(of_file.packing, variable.packing)
                 expected = variable.packing if added else of_file.packing
                 found += _packing_problems(name, array, expected, of_file.dtype)

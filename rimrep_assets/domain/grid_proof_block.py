@@ -18,10 +18,11 @@ from rimrep_assets.domain.grid_block import BlockReader, run_all
 from rimrep_assets.domain.grid_chunks import bands, runs, shape_of
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests, rows_by_file
 from rimrep_assets.domain.grid_findings import WHOLE, Findings
+from rimrep_assets.domain.grid_reencoding import adds_fill
 from rimrep_assets.domain.grid_source import Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import VariableStats, count
-from rimrep_assets.domain.grid_values import Band, adds_fill, as_published, stored_fill
+from rimrep_assets.domain.grid_values import Band, as_published, stored_fill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +137,7 @@ class VariableOfBlock:
                 times = slice(slot.position, slot.position + stop - first)
                 of_file = source.variables[self.name]
                 raw = source.read(self.name, state.united.time.dim, times, band)
-                expected = as_published(raw, of_file, published)
+                expected = as_published(raw, of_file, published, source.file.name)
                 at, line = start + first, band[1] if band else 0
                 proof.findings.equal(source.file.name, self.name, at, expected, values[first:stop], line)
                 if adds_fill(of_file.packing, published.packing) and published.packing.fill is not None:

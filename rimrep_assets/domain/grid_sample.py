@@ -1,7 +1,7 @@
 """The independent reading: of every file one chunk, decoded by libraries that share no code with the fast way.
 
-The numbers are read by netCDF4 (by h5netcdf or scipy, through xarray, where the file was not read by the fast way),
-and decoded by xarray on both sides, with the file's attributes and with the published ones.
+The numbers are read by netCDF4 (by what ``grid_other_reader`` has where the file was not read by the fast way), and
+decoded by xarray on both sides, with the file's attributes and with the published ones.
 
 Here belong choosing what is read and comparing it by time and place. Not here: any of our own decoding
 (``grid_hdf5``, ``grid_values``), on purpose.
@@ -18,9 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.file_time import moment_told
 from rimrep_assets.domain.grid_file import open_raw
+from rimrep_assets.domain.grid_file_time import ROUNDING_SHARE
 from rimrep_assets.domain.grid_layout import FileGrid, Variable
+from rimrep_assets.domain.grid_other_reader import open_otherwise
 from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_steps import SetTime
+from rimrep_assets.domain.grid_time import cadence_us
+from rimrep_assets.domain.grid_values import in_published_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +58,8 @@ class OtherReading:
 
     values: np.ndarray
     times: tuple[Any, ...]
+    moved_us: int = 0
+    """by how much published times may differ by declared rule"""
 
 
 def choose(state: GridState, blocks: Sequence[int], seed: int) -> dict[int, list[Pick]]:
@@ -101,19 +109,7 @@ def read_independently(
 
 
 def _opened(path: Path, name: str, by_netcdf4: bool) -> AbstractContextManager[Any]:
-    if by_netcdf4:
-        return open_raw(path, name)
-    import xarray as xr
-
-    options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_coords": False}
-    return xr.open_dataset(path, engine=_engine(path), **options)
-
-
-def _engine(path: Path) -> Any:
-    if path.is_dir():
-        return "zarr"
-    with path.open("rb") as file:
-        return "scipy" if file.read(3) == b"CDF" else "h5netcdf"
+    return open_raw(path, name) if by_netcdf4 else open_otherwise(path)
 
 
 @dataclass(frozen=True)
@@ -141,9 +137,13 @@ class _Reading:
         raw = np.asarray(held[box if box else ...])
         for axis, places in enumerate(index):
             raw = raw.take(places - places.min(), axis=axis)
-        if variable.source_dims != variable.dims:
-            raw = raw.transpose([variable.source_dims.index(d) for d in variable.dims])
-        return OtherReading(decoded(raw, variable.dims, _attributes(held)), self._times(rows))
+        raw = in_published_order(raw, variable)
+        return OtherReading(decoded(raw, variable.dims, _attributes(held)), self._times(rows), self._rounding())
+
+    def _rounding(self) -> int:
+        """By how much ``fix_time`` may move a time."""
+        fix = self.dataset.convert.fix_time
+        return cadence_us(fix.round) // ROUNDING_SHARE if fix is not None and fix.round is not None else 0
 
     def _places(self, variable: Variable, dim: str, window: slice) -> np.ndarray:
         """Where the source has the published window: by the values of its axis, else by what was remembered."""
@@ -157,9 +157,11 @@ class _Reading:
             axis = decoded(_flat(theirs), (dim,), _attributes(theirs)).astype("f8")
             labels = np.asarray(ours[window].values)
             if labels.dtype.kind in "iuf" and np.isfinite(axis).all():
-                found = _by_label(axis, labels.astype("f8"), self._slack(axis), dim == self.dataset.coordinates.x)
-                if found is not None:
-                    return found
+                # As they stand first: an axis may hold -180 and 180, which are one meridian.
+                for around in (False, True) if dim == self.dataset.coordinates.x else (False,):
+                    found = _by_label(axis, labels.astype("f8"), self._slack(axis), around)
+                    if found is not None:
+                        return found
         spans = variable.spans.get(dim, ())
         if not spans:
             return np.arange(window.start, window.stop)
@@ -179,12 +181,28 @@ class _Reading:
             return ()
         import xarray as xr
 
+        step = self.dataset.convert.set_time
+        if step is not None and step.variable is None:
+            return tuple(self._one_time(step) for _ in rows)
+        name = time.name if step is None else str(step.variable)
         back = {new: old for old, new in self.dataset.convert.rename.items()}
-        held = self.source.variables[back.get(time.name, time.name)]
+        held = self.source.variables[back.get(name, name)]
         coder = xr.coders.CFDatetimeCoder()
         raw = xr.Variable(("t",), _flat(held), _attributes(held))
         stamps = coder.decode(xr.conventions.decode_cf_variable(time.name, raw, decode_times=False)).values
         return tuple(stamps[row] for row in rows)
+
+    def _one_time(self, step: SetTime) -> np.datetime64:
+        """The time that stands in an attribute, read by pandas, or in the file's name."""
+        import numpy as np
+        import pandas as pd
+
+        if step.attribute is None:
+            told = moment_told(str(step.name), self.pick.file.name)
+            assert told is not None
+            return np.datetime64(told.replace(tzinfo=None), "us")
+        text = _attributes(self.source)[step.attribute].strip()
+        return pd.to_datetime(text, format=step.format or "ISO8601", utc=True).tz_localize(None).to_datetime64()
 
 
 def _flat(held: Any) -> np.ndarray:
@@ -237,7 +255,7 @@ def compare(
     ``there``: the published values of the pick, decoded; ``published_times``: those of its rows.
     """
     problems = []
-    slack = CADENCE_SLACK_US if state.cadence is not None else TIME_SLACK_US
+    slack = max(CADENCE_SLACK_US if state.cadence is not None else TIME_SLACK_US, other.moved_us)
     if published_times is not None:
         name = state.united.time.name if state.united.time else ""
         for stamp, ours in zip(other.times, published_times, strict=True):
@@ -259,10 +277,11 @@ def _same_time(stamp: Any, ours: Any, slack: int) -> bool:
 def _decodes_exactly(of_file: Variable, published: Variable) -> bool:
     """Whether both sides do the same arithmetic.
 
-    Scale factors of float32 become float64 in JSON, and unpacked values were rounded once more.
+    Scale factors of float32 become float64 in JSON, and values unpacked or packed anew were rounded once more.
     """
     scaling = [n.dtype for n in (of_file.packing.scale, of_file.packing.offset) if n is not None]
-    return not scaling or (published.packing.scales and "float32" not in scaling)
+    same = (of_file.packing.scale, of_file.packing.offset) == (published.packing.scale, published.packing.offset)
+    return not scaling or (same and "float32" not in scaling)
 
 
 def _unequal(pick: Pick, expected: np.ndarray, there: np.ndarray, times: Sequence[Any], state: GridState) -> list[str]:

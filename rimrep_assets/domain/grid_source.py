@@ -17,7 +17,7 @@ from rimrep_assets.domain.grid_file import open_raw
 from rimrep_assets.domain.grid_hdf5 import ChunkIndex, UndecodableChunk, chunk_indexes, read_chunk
 from rimrep_assets.domain.grid_layout import FileGrid, Variable
 from rimrep_assets.domain.grid_state import GridState
-from rimrep_assets.domain.grid_values import Band, arranged, as_published, read_raw, source_window
+from rimrep_assets.domain.grid_values import Band, arranged, as_published, keeps_bits, read_raw, source_window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,13 +85,13 @@ class SourceFile:
         variable = self.variables[name]
 
         def slowly() -> None:
-            out[...] = as_published(self.read(name, time_dim, times, band), variable, published)
+            out[...] = as_published(self.read(name, time_dim, times, band), variable, published, self.file.name)
 
         index = self.indexes.get(variable.source)
-        if index is None or len(index.shape) != len(variable.source_dims) or time_dim not in variable.source_dims:
+        if index is None or len(index.shape) != len(variable.source_dims):
             yield slowly
             return
-        fast = _FastTasks(self.path, index, variable, published, str(time_dim), times, band, out)
+        fast = _FastTasks(self.file.name, self.path, index, variable, published, str(time_dim), times, band, out)
         for task in fast.tasks():
             yield partial(_or_slowly, task, slowly)
 
@@ -106,6 +106,7 @@ def _or_slowly(task: Task, slowly: Task) -> None:
 
 @dataclass
 class _FastTasks:
+    name: str
     path: Path
     index: ChunkIndex
     variable: Variable
@@ -124,24 +125,25 @@ class _FastTasks:
     @property
     def _is_straight(self) -> bool:
         """Whether the numbers can be put where they belong as they are decoded."""
-        import numpy as np
-
         spans = [self.variable.spans.get(dim, ()) for dim in self.variable.source_dims]
         in_order = all(len(s) <= 1 and not any(one.backward for one in s) for s in spans)
-        if not in_order or self.variable.source_dims != self.variable.dims:
+        held = tuple(dim for dim in self.variable.dims if dim in self.variable.source_dims)
+        if not in_order or self.variable.source_dims != held:
             return False
-        probe = np.zeros(1, self.index.dtype.newbyteorder("="))
-        return probe.dtype == self.out.dtype and as_published(probe, self.variable, self.published) is probe
+        same_type = self.index.dtype.newbyteorder("=") == self.out.dtype
+        return same_type and keeps_bits(self.variable, self.published)
 
     def _chunk_tasks(self) -> Iterator[Task]:
         window = source_window(self.variable, self.index.shape, self.time_dim, self.times, self.band)
         numbers = list(self.index.touching(window))
         each = max(1, TASK_BYTES // max(1, self.index.chunk_bytes))
+        # A file without a time dimension holds the one time that it was given.
+        out = self.out if self.time_dim in self.variable.source_dims else self.out[0]
 
         def decode(some: list[tuple[int, ...]]) -> None:
             with _opened(self.path) as descriptor:
                 for number in some:
-                    read_chunk(descriptor, self.index, number, window, self.out)
+                    read_chunk(descriptor, self.index, number, window, out)
 
         for start in range(0, len(numbers), each):
             yield partial(decode, numbers[start : start + each])
@@ -150,8 +152,8 @@ class _FastTasks:
         """Some times at once: decoded whole, then brought into order."""
         import numpy as np
 
-        axis = self.variable.source_dims.index(self.time_dim)
-        step = self.index.chunks[axis]
+        dims = self.variable.source_dims
+        step = self.index.chunks[dims.index(self.time_dim)] if self.time_dim in dims else 1
 
         def piece(times: slice) -> None:
             window = source_window(self.variable, self.index.shape, self.time_dim, times, self.band)
@@ -162,7 +164,7 @@ class _FastTasks:
                     read_chunk(descriptor, self.index, number, window, values)
             rows = slice(times.start - self.times.start, times.stop - self.times.start)
             ordered = arranged(values, self.variable, self.time_dim, self.band)
-            self.out[rows] = as_published(ordered, self.variable, self.published)
+            self.out[rows] = as_published(ordered, self.variable, self.published, self.name)
 
         start = self.times.start
         while start < self.times.stop:

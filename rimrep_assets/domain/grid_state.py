@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from rimrep_assets.domain.grid_axis import Slot, assign_axis
+from rimrep_assets.domain.grid_axis import Overlap, Slot, assign_axis, name_order
 from rimrep_assets.domain.grid_layout import (
     GLOBAL,
     Attributes,
@@ -35,6 +35,7 @@ class GridState(StrictModel):
     chunks: dict[str, int]
     """chunk length of every dimension, the time dimension included; it never depends on the number of times"""
     cadence: str | None = None
+    overlap: Overlap = "refuse"
     values: dict[str, str] = {}
     """values of axes by sha256, kept where ``unite.coordinate_tolerance`` is declared"""
 
@@ -51,7 +52,7 @@ class GridState(StrictModel):
         """Every time with the file that covers it; one slot for a grid without time. Derived, so not in JSON."""
         if self.united.time is None:
             return (Slot(0, self.files[0].digest, 0),)
-        return assign_axis(self.files, self.cadence, self.united.time.calendar)
+        return assign_axis(self.files, self.cadence, self.united.time.calendar, self.overlap)
 
     @property
     def time_units(self) -> str | None:
@@ -74,7 +75,7 @@ class GridState(StrictModel):
     @cached_property
     def newest_first(self) -> tuple[FileGrid, ...]:
         """Files by their last time, the latest first."""
-        return tuple(sorted(self.files, key=lambda f: (f.times[-1:] or (0,), f.name), reverse=True))
+        return tuple(sorted(self.files, key=lambda f: (f.times[-1:] or (0,), name_order(f.name)), reverse=True))
 
     def layout_of(self, file: FileGrid) -> GridLayout:
         return self.layouts[file.layout]

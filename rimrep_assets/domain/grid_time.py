@@ -190,12 +190,12 @@ def _iso(moment: Any, day: int | None = None) -> str:
 
 
 def cadence_us(cadence: str) -> int:
-    """``P1D``, ``PT1H``, ``PT30M`` in microseconds."""
-    found = re.fullmatch(r"P(?:(\d+)D|T(\d+)H|T(\d+)M)", cadence)
+    """``P1D``, ``PT1H``, ``PT30M``, ``PT1S`` in microseconds."""
+    found = re.fullmatch(r"P(?:(\d+)D|T(\d+)H|T(\d+)M|T(\d+)S)", cadence)
     if not found:
         raise ValueError(f"{cadence!r} is not a step like P1D, PT1H or PT30M")
-    days, hours, minutes = (int(part or 0) for part in found.groups())
-    return days * DAY + hours * HOUR + minutes * MINUTE
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return days * DAY + hours * HOUR + minutes * MINUTE + seconds * SECOND
 
 
 def iso_duration(span: int) -> str:

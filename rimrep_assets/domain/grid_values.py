@@ -12,11 +12,24 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_file import RawFile
 from rimrep_assets.domain.grid_layout import Packing, Span, Variable
+from rimrep_assets.domain.grid_reencoding import (
+    DoesNotFit,
+    adds_fill,
+    hidden_cells,
+    is_decoded,
+    is_repacked,
+    repacked,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+REPACK_ADVICE = "use unpack instead of repack, or leave the file out by source.exclude."
 
 
 def native(values: Any) -> np.ndarray:
@@ -89,9 +102,19 @@ def arranged(values: np.ndarray, variable: Variable, time_dim: str | None, band:
         spans = wanted_spans(variable, dim, 0, band)
         there = places(spans, min(span.low for span in spans))
         values = values[(slice(None),) * axis + (there,)] if isinstance(there, slice) else values.take(there, axis)
-    if variable.source_dims != variable.dims:
-        values = values.transpose([variable.source_dims.index(d) for d in variable.dims])
+    values = in_published_order(values, variable)
     return np.ascontiguousarray(values).reshape(values.shape)
+
+
+def in_published_order(values: np.ndarray, variable: Variable) -> np.ndarray:
+    """Numbers in the order of ``variable.dims``; a time dimension that the file has not is added, of size 1."""
+    import numpy as np
+
+    held = [d for d in variable.dims if d in variable.source_dims]
+    if list(variable.source_dims) != held:
+        values = values.transpose([variable.source_dims.index(d) for d in held])
+    lacking = tuple(i for i, d in enumerate(variable.dims) if d not in variable.source_dims)
+    return np.expand_dims(values, lacking) if lacking else values
 
 
 def places(spans: Sequence[Span], low: int) -> slice | np.ndarray:
@@ -136,11 +159,8 @@ def decode(raw: np.ndarray, packing: Packing) -> np.ndarray:
     bits = f"u{raw.dtype.itemsize}"
     stored = raw.view(bits) if packing.unsigned and raw.dtype.kind == "i" else raw
     values = stored.astype("float64")
-    hidden = np.zeros(raw.shape, bool)
-    for number in (packing.fill, *packing.missing):
-        if number is not None and not number.is_nan:
-            # Compared as stored: a fill of -3.4e38 in float32 is another number in float64.
-            hidden |= raw == number.numpy().astype(raw.dtype)
+    # Compared as stored: a fill of -3.4e38 in float32 is another number in float64.
+    hidden = hidden_cells(raw, packing)
     if packing.scale is not None:
         values *= float(packing.scale.numpy())
     if packing.offset is not None:
@@ -159,26 +179,37 @@ def stored_fill(variable: Variable) -> Any:
     return dtype.type("nan" if dtype.kind == "f" else 0)
 
 
-def as_published(raw: np.ndarray, of_file: Variable, published: Variable) -> np.ndarray:
-    """A file's stored values as they are published: the same bits, or decoded where the grid is unpacked."""
+def as_published(raw: np.ndarray, of_file: Variable, published: Variable, file: str = "the file") -> np.ndarray:
+    """A file's stored values as they are published: the same bits, save where a step of ``convert`` changes them.
+
+    Raises: DataError naming ``file`` where numbers cannot be re-encoded without loss (``repack``).
+    """
+    if of_file.wrap is not None:
+        raw = wrapped(raw, of_file)
     if is_unpacked(of_file, published):
         return decode(raw, of_file.packing).astype(published.dtype)
+    if is_repacked(of_file, published):
+        try:
+            return repacked(raw, of_file, published)
+        except DoesNotFit as error:
+            raise DataError(f"{file}: {of_file.source}: {error}", advice=REPACK_ADVICE) from error
     return raw.astype(published.dtype, copy=False)
+
+
+def keeps_bits(of_file: Variable, published: Variable) -> bool:
+    """Whether a file's numbers are published as they are stored."""
+    changed = of_file.wrap is not None or is_unpacked(of_file, published) or is_repacked(of_file, published)
+    return of_file.dtype == published.dtype and not changed
 
 
 def is_unpacked(of_file: Variable, published: Variable) -> bool:
     """Whether the published variable holds decoded values of this file's."""
-    if published.role == "coordinate" or published.packing.scales:
+    if published.role == "coordinate" or not is_decoded(published):
         return False
     if of_file.dtype != published.dtype or of_file.packing.scales:
         return True
     # A fill that only the published variable has was added for times without a file; the bits are the same.
     return of_file.packing != published.packing and not adds_fill(of_file.packing, published.packing)
-
-
-def adds_fill(of_file: Packing, published: Packing) -> bool:
-    """Whether the packings differ in nothing but a fill that the file has not."""
-    return of_file.fill is None and of_file == published.model_copy(update={"fill": None})
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -54,7 +54,11 @@ def differing_values(
         for block, known in sorted(digests.items()):
             wanted = {digest: names for digest, names in known.items() if files is None or digest in files}
             for name in sorted({name for names in wanted.values() for name in names}):
-                yield from _of_variable(reader, block, name, wanted)
+                try:
+                    yield from _of_variable(reader, block, name, wanted)
+                except (RuntimeError, ValueError) as error:
+                    # What a decoder raises for bytes that it did not make.
+                    yield f"{name} in block {block}: what is stored cannot be decoded: {error}"
 
 
 def _of_variable(reader: BlockReader, block: int, name: str, wanted: BlockDigests) -> Iterator[str]:

@@ -8,7 +8,7 @@ Every array has its time dimension first, whatever the source's order, and the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.grid_axis import stale_static
 from rimrep_assets.domain.grid_block import BlockWriter
 from rimrep_assets.domain.grid_chunks import AXIS_CHUNK, chunks_of, shape_of
+from rimrep_assets.domain.grid_described import completed, global_attributes
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_encoding import encoded_packing
 from rimrep_assets.domain.grid_file import open_raw
@@ -35,11 +36,6 @@ WriteBlocks = Callable[[Sequence[int]], dict[int, BlockDigests]]
 COMPRESSION: dict[str, Any] = {"cname": "zstd", "clevel": 1, "shuffle": "shuffle", "blocksize": 524_288}
 """of what was tried on the field's own grids as small as any, and the fastest to write and to read of the small; the
 larger blocks make twice the speed of Blosc's own choice (docs/performance.md)"""
-
-_SPATIAL = {
-    "x": {"standard_name": "longitude", "units": "degrees_east"},
-    "y": {"standard_name": "latitude", "units": "degrees_north"},
-}
 
 
 def write_grid(
@@ -63,15 +59,24 @@ def write_grid(
 
 
 def prepare_grid(
-    group: zarr.Group, base: GridState | None, state: GridState, dataset: Dataset, open_source: OpenSource
+    group: zarr.Group,
+    base: GridState | None,
+    state: GridState,
+    dataset: Dataset,
+    open_source: OpenSource,
+    compressors: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
-    """All but the blocks: arrays in their new shapes, axes, what does not vary with time, attributes."""
+    """All but the blocks: arrays in their new shapes, axes, what does not vary with time, attributes.
+
+    ``compressors``: zarr's codecs for arrays that are to have others than ours.
+    """
     if base is None or not base.written_alike(state):
         base = None
     kept = {*state.united.variables, *([state.united.time.name] if state.united.time else [])} if base else set()
     for name in set(group) - kept:
         del group[name]
-    arrays = {name: _array(group, state, name) for name in state.united.variables}
+    own = compressors or {}
+    arrays = {name: _array(group, state, name, own.get(name)) for name in state.united.variables}
     _write_time(group, base, state)
     for name in stale_static(base, state):
         arrays[name][...] = read_static(state, name, open_source)
@@ -79,15 +84,20 @@ def prepare_grid(
 
 
 def write_blocks(
-    group: zarr.Group, state: GridState, blocks: Iterable[int], open_source: OpenSource, threads: int = 2
+    group: zarr.Group,
+    state: GridState,
+    blocks: Iterable[int],
+    open_source: OpenSource,
+    threads: int = 2,
+    names: Collection[str] | None = None,
 ) -> dict[int, BlockDigests]:
-    """Write the values of ``blocks`` into arrays that are there; see ``write_grid``."""
+    """Write the values of ``blocks`` into arrays that are there; ``names``: of these alone. See ``write_grid``."""
     with ThreadPoolExecutor(threads) as pool:
         writer = BlockWriter(group, state, Sources(state, open_source), pool)
-        return {block: writer.write(block) for block in blocks}
+        return {block: writer.write(block, names) for block in blocks}
 
 
-def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
+def _array(group: zarr.Group, state: GridState, name: str, compressors: Sequence[Any] | None = None) -> zarr.Array[Any]:
     """The array of a variable in its new shape; made when absent."""
     shape = shape_of(state, name)
     if name in group:
@@ -96,20 +106,28 @@ def _array(group: zarr.Group, state: GridState, name: str) -> zarr.Array[Any]:
             array.resize(shape)
         return array
     variable = state.united.variables[name]
-    return _created(group, name, shape, chunks_of(state, name), variable.dims, stored_fill(variable))
+    return _created(group, name, shape, chunks_of(state, name), variable.dims, stored_fill(variable), compressors)
 
 
 def _created(
-    group: zarr.Group, name: str, shape: Sequence[int], chunks: Sequence[int], dims: Sequence[str], fill: Any
+    group: zarr.Group,
+    name: str,
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    dims: Sequence[str],
+    fill: Any,
+    compressors: Sequence[Any] | None = None,
 ) -> zarr.Array[Any]:
     from zarr.codecs import BloscCodec
 
+    if compressors is None:
+        compressors = [BloscCodec(typesize=fill.dtype.itemsize, **COMPRESSION)]
     return group.create_array(
         name,
         shape=tuple(shape),
         dtype=fill.dtype,
         chunks=tuple(chunks),
-        compressors=[BloscCodec(typesize=fill.dtype.itemsize, **COMPRESSION)],
+        compressors=list(compressors),
         fill_value=fill,
         dimension_names=tuple(dims),
     )
@@ -148,12 +166,12 @@ def read_static(state: GridState, name: str, open_source: OpenSource) -> np.ndar
     file = state.provider(name)
     of_file = state.layout_of(file).variables[name]
     with open_raw(open_source(file.name), file.name) as opened:
-        return as_published(read_raw(opened, of_file), of_file, state.united.variables[name])
+        return as_published(read_raw(opened, of_file), of_file, state.united.variables[name], file.name)
 
 
 def _describe(group: zarr.Group, state: GridState, dataset: Dataset) -> None:
     """Attributes of the group and its arrays, where they differ from what is there."""
-    wanted: dict[str, dict[str, Any]] = {GLOBAL: state.published_attributes(GLOBAL)}
+    wanted: dict[str, dict[str, Any]] = {GLOBAL: global_attributes(group, state, dataset)}
     for name, variable in state.united.variables.items():
         packing = encoded_packing(variable.packing, variable.dtype)
         wanted[name] = {**completed(state, name, dataset), **packing}
@@ -164,30 +182,3 @@ def _describe(group: zarr.Group, state: GridState, dataset: Dataset) -> None:
         holder: Any = group[name] if name else group
         if dict(holder.attrs) != attributes:
             holder.attrs.put(attributes)
-
-
-def completed(state: GridState, name: str, dataset: Dataset) -> dict[str, Any]:
-    """Published attributes of a variable; declared coordinates get what CF wants of them where they lack it."""
-    found = state.published_attributes(name)
-    part = next((p for p, n in dataset.coordinates.named().items() if n == name), None)
-    time = state.united.time
-    if time is not None and name == time.name:
-        calendar = {"calendar": time.calendar}
-        kept = {k: v for k, v in found.items() if k not in ("units", "calendar")}
-        return {"standard_name": "time", **kept, **_axis("t", True), "units": state.time_units, **calendar}
-    if part is None:
-        return found
-    one_dimension = len(state.united.variables[name].dims) == 1
-    words = dict(_SPATIAL.get(part, {}))
-    if part in ("x", "y") and not _in_degrees(found.get("units")):
-        words = {"standard_name": f"projection_{part}_coordinate"} if found.get("units") else words
-    return {**words, **_axis(part, one_dimension), **found}
-
-
-def _axis(part: str, one_dimension: bool) -> dict[str, str]:
-    # CF allows axis on one-dimensional coordinates alone.
-    return {"axis": part.upper()} if one_dimension else {}
-
-
-def _in_degrees(units: Any) -> bool:
-    return isinstance(units, str) and units.lower().startswith("degree")

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rimrep_assets.domain.dataset import Dataset, Unpack
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_axis import name_order
 from rimrep_assets.domain.grid_chunks import chunk_lengths
 from rimrep_assets.domain.grid_differences import fits_rules, layout_differences
 from rimrep_assets.domain.grid_header import read_header
@@ -24,13 +25,17 @@ from rimrep_assets.domain.grid_layout import (
     Packing,
     Variable,
 )
+from rimrep_assets.domain.grid_reencoding import affine, is_repacked
 from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_steps import Unpack
+from rimrep_assets.domain.grid_values import REPACK_ADVICE
 
 __all__ = ["FileGrid", "GridHeader", "GridLayout", "GridState", "read_header", "unite"]
 
 ADVICE = (
     "if these files do belong together, declare by what rule they are united (unite: {variables: common | all, "
-    "coordinate_tolerance: ...}, and unpack where packing differs), or exclude files."
+    "coordinate_tolerance: ..., overlap: newest_name}; unpack or repack where packing differs; orient where axes are "
+    "turned), or exclude files."
 )
 
 # What netCDF puts where nothing was written; https://docs.unidata.ucar.edu/netcdf-c/current/netcdf_8h_source.html
@@ -52,8 +57,9 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
     Without a rule, files must agree in everything but times, description and what belongs to one file. Rules:
     ``unite.variables`` lets variables be absent, standard names and flags differ (the newest file's are taken), and
     variables without time differ (the newest file's values are taken); ``unite.coordinate_tolerance`` lets axes
-    differ (the newest file's values are taken, in its type); ``unpack`` lets packing and type differ (decoded values
-    are stored). Sizes, dimensions and units must always agree.
+    differ (the newest file's values are taken, in its type); ``unite.overlap`` lets files cover the same times;
+    ``unpack`` lets packing and type differ (decoded values are stored), ``repack`` packing that converts into the
+    newest file's without loss. Sizes, dimensions and units must always agree.
     Raises: DataError that lists every difference between files, every time that two files cover, every time off the
     declared cadence.
     """
@@ -64,6 +70,9 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
         raise DataError(differences, advice=ADVICE)
     layouts = {h.file.layout: h.layout for h in known}
     united = _United(known, dataset).layout()
+    lossy = _lossy(known, united)
+    if lossy:
+        raise DataError(lossy, advice=REPACK_ADVICE)
     files, agreed = _attributes(known)
     state = GridState(
         files=files,
@@ -72,6 +81,7 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
         attributes=agreed,
         chunks=chunk_lengths(united, dataset.layout.chunks),
         cadence=dataset.layout.cadence,
+        overlap=dataset.convert.unite.overlap,
         values=_values(known, dataset),
     )
     # Built now, so that overlapping times are refused here.
@@ -116,6 +126,22 @@ def _differences(headers: Sequence[GridHeader], dataset: Dataset) -> list[str]:
     return problems
 
 
+def _lossy(headers: Sequence[GridHeader], united: GridLayout) -> list[str]:
+    """Variables whose packing cannot become the published one without loss, whatever their values."""
+    names: dict[str, list[str]] = {}
+    for header in headers:
+        names.setdefault(header.file.layout, []).append(header.file.name)
+    layouts = {h.file.layout: h.layout for h in headers}
+    return [
+        f"{name}: {_named(names[digest])} {of_file.dtype} with {of_file.packing}, which does not become "
+        f"{published.dtype} with {published.packing} without loss"
+        for digest, layout in layouts.items()
+        for name, of_file in layout.variables.items()
+        for published in [united.variables.get(name)]
+        if published and is_repacked(of_file, published) and affine(of_file, published) is None
+    ]
+
+
 def _named(names: Sequence[str]) -> str:
     more = len(names) - 1
     return f"{names[0]}{f' (and {more} more)' if more else ''} has"
@@ -129,7 +155,7 @@ class _United:
     dataset: Dataset
 
     def layout(self) -> GridLayout:
-        newest = sorted(self.headers, key=lambda h: (h.file.times[-1:] or (0,), h.file.name), reverse=True)
+        newest = sorted(self.headers, key=lambda h: (h.file.times[-1:] or (0,), name_order(h.file.name)), reverse=True)
         distinct = list({h.file.layout: h.layout for h in newest}.values())
         names = self._names(distinct)
         time = distinct[0].time
@@ -149,7 +175,7 @@ class _United:
 
     def _variable(self, name: str, holders: Sequence[GridLayout], *, lacking: bool) -> Variable:
         variable = holders[0].variables[name]
-        variable = variable.model_copy(update={"source_dims": variable.dims, "spans": {}})
+        variable = variable.model_copy(update={"source_dims": variable.dims, "spans": {}, "wrap": None})
         if self.dataset.convert.unpack and variable.role != "coordinate":
             variable = unpacked(variable, [h.variables[name] for h in holders], self.dataset.convert.unpack)
         gaps = holders[0].varies(name) and (lacking or self.dataset.layout.cadence is not None)

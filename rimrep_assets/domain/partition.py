@@ -6,20 +6,18 @@ Here belong keys of partitions and telling a file's by its name. Not here: what 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Literal
 
 from pydantic import model_validator
 
-from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.errors import DataError, DefinitionError
+from rimrep_assets.domain.file_time import WIDTHS, codes_of, date_told
 from rimrep_assets.domain.strict_model import StrictModel
 
 FORMS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
-WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "M": 2, "S": 2}
-"""strptime codes that may stand in ``file_time`` and their digits"""
+EXAMPLES = {"day": "2010-09-01", "month": "2010-09", "year": "2010"}
 MOST_NAMED = 20
 
 
@@ -46,11 +44,11 @@ class Partition(StrictModel):
             f"partition.{name} {value!r} is not written like {example}"
             for name, value in (("start", self.start), ("end", self.end))
             if value is not None and self._date(value) is None
-            for example in [{"day": "2010-09-01", "month": "2010-09", "year": "2010"}[self.by]]
+            for example in [EXAMPLES[self.by]]
         ]
         if not problems and self.end is not None and self.end < self.start:
             problems.append(f"partition.end {self.end} lies before partition.start {self.start}")
-        codes = set(re.findall(r"%(.)", self.file_time.replace("%%", "")))
+        codes = codes_of(self.file_time)
         unknown = sorted(codes - WIDTHS.keys())
         if unknown:
             problems.append(
@@ -78,21 +76,8 @@ class Partition(StrictModel):
 
     def key_of(self, name: str) -> str | None:
         """The partition of a source file; None when its name does not tell one."""
-        found = _pattern(self.file_time).fullmatch(name if "/" in self.file_time else name.rpartition("/")[2])
-        told: dict[str, str] = {}
-        for group, digits in (found.groupdict() if found else {}).items():
-            if told.setdefault(group[0], digits) != digits:
-                return None
-        if not told:
-            return None
-        year = int(told["Y"]) if "Y" in told else 2000 + int(told["y"]) - 100 * (int(told["y"]) >= 69)
-        try:
-            if "j" in told and "m" not in told:
-                day = date(year, 1, 1) + timedelta(int(told["j"]) - 1)
-                return self.key(day) if day.year == year else None
-            return self.key(date(year, int(told.get("m", 1)), int(told.get("d", 1))))
-        except ValueError:
-            return None
+        day = date_told(self.file_time, name)
+        return None if day is None else self.key(day)
 
     def keys(self, now: datetime) -> list[str]:
         """All keys from ``start`` to ``end``, or to the one that holds ``now``; ascending."""
@@ -102,6 +87,49 @@ class Partition(StrictModel):
             found.append(key)
             day = _next(day, self.by)
         return found
+
+    def range_of(self, told: str, now: datetime) -> tuple[str, str]:
+        """First and last key of ``A`` or ``A...B``, where a year or month stands for all that is in it.
+
+        Raises: DefinitionError that says what is wrong with ``told``, and which partitions there are.
+        """
+        keys = self.keys(now)
+        if not keys:
+            raise DefinitionError(f"it has no partition yet: partition.start {self.start} has not come", advice="")
+        first, dots, last = told.partition("...")
+        last = last if dots else first
+        wrong = self._misspelt(told, first, last, like=keys[0])
+        within = [key for key in keys if key[: len(first)] >= first and key[: len(last)] <= last]
+        if wrong is None and within:
+            return within[0], within[-1]
+        wrong = wrong or f"there is no partition in {told!r}"
+        raise DefinitionError(f"{wrong}; its partitions are {keys[0]} to {keys[-1]}, one a {self.by}", advice="")
+
+    def _misspelt(self, told: str, first: str, last: str, *, like: str) -> str | None:
+        """What is wrong with how a range is written; ``like``: a key that is right."""
+        if "..." not in told and ".." in told:
+            begin, _, end = told.partition("..")
+            return f"{told!r}: a range is written with three dots: {begin}...{end}"
+        strange = [text for text in dict.fromkeys((first, last)) if not self._is_key_or_wider(text)]
+        if strange:
+            wider = [like[: len(example)] for example in EXAMPLES.values() if len(example) < len(like)]
+            several = f", or what holds several, like {' or '.join(wider)}" if wider else ""
+            return "; ".join(f"{text!r} is not a {self.by} like {like}{several}" for text in strange)
+        common = min(len(first), len(last))
+        if first[:common] > last[:common]:
+            return f"{told!r} ends before it begins: write {last}...{first}"
+        return None
+
+    def _is_key_or_wider(self, text: str) -> bool:
+        """Whether ``text`` is a key, or a year or month that holds some."""
+        for by, form in FORMS.items():
+            if len(text) == len(EXAMPLES[by]) <= len(EXAMPLES[self.by]):
+                try:
+                    datetime.strptime(text, form)
+                except ValueError:
+                    return False
+                return True
+        return False
 
     def first_day(self, key: str) -> date:
         """The first day of the partition ``key``."""
@@ -152,19 +180,3 @@ def _next(day: date, by: str) -> date:
     if by == "month":
         return (day.replace(day=1) + timedelta(32)).replace(day=1)
     return date(day.year + 1, 1, 1)
-
-
-@lru_cache(maxsize=256)
-def _pattern(file_time: str) -> re.Pattern[str]:
-    parts, seen = [], 0
-    for piece in re.split(r"(%.|\*)", file_time):
-        if piece == "*":
-            parts.append("[^/]*")
-        elif piece == "%%":
-            parts.append("%")
-        elif piece.startswith("%") and len(piece) == 2:
-            seen += 1
-            parts.append(f"(?P<{piece[1]}{seen}>[0-9]{{{WIDTHS[piece[1]]}}})")
-        else:
-            parts.append(re.escape(piece))
-    return re.compile("".join(parts))

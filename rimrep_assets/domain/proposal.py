@@ -49,6 +49,8 @@ class Draft:
 
     keys: dict[str, Any]
     why: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
+    """dotted key -> what is told of the guess instead of its value"""
 
     def put(self, key: str, value: Any, why: str = "") -> None:
         """Set a dotted key; with ``why`` it is a guess."""
@@ -83,14 +85,18 @@ class Draft:
         return "\n".join(lines) + "\n"
 
     def _mark(self, key: str) -> str:
-        return f"  # guess: {in_one_line(self.why[key])}" if key in self.why else ""
+        told = [self.shown.get(key), self.why.get(key)]
+        return f"  # guess: {in_one_line('; '.join(filter(None, told)), 300)}" if key in self.why else ""
 
     def guesses(self, file: str) -> list[Guess]:
         """Every guess of the draft, in the order of the file."""
         found = []
         for key in ORDER:
             names = [name for name in self.why if name == key or name.startswith(f"{key}.")]
-            found += [Guess(file, name, _flow(self._at(name)), in_one_line(self.why[name])) for name in names]
+            found += [
+                Guess(file, name, self.shown.get(name) or _flow(self._at(name)), in_one_line(self.why[name]))
+                for name in names
+            ]
         return found
 
     def _at(self, key: str) -> Any:

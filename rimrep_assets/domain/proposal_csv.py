@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import ReadCsv
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.proposal_marks import GUESS
 from rimrep_assets.domain.table_csv import header_of, text_blocks
 from rimrep_assets.domain.table_types import LIKE_A_NUMBER, ColumnWatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROWS_NEEDED = "give a line of column names and at least one row below it, then run `rimrep init` again."
 HEAD_BYTES = 256_000
 WHOLE_BYTES = 64_000_000
 """files up to this size are read whole for their encoding"""
@@ -49,10 +51,16 @@ TIME_FORMS = (
     "%d-%m-%Y %H:%M:%S",
     "%d-%m-%Y %H:%M",
     "%d-%m-%Y",
+    "%m-%d-%Y %H:%M:%S",
+    "%m-%d-%Y %H:%M",
+    "%m-%d-%Y",
     "%Y%m%dT%H%M%S",
     "%d-%b-%Y",
 )
 """forms of times that are not ISO 8601, day first before month first"""
+DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
+"""how a form begins, and how the same text begins where the month comes first"""
+EITHER_ORDER = f"{GUESS}Read day before month: 01/02/2024 is 1 February 2024."
 TIME_NAME = re.compile(r"time|date|datum|when", re.IGNORECASE)
 
 
@@ -86,6 +94,8 @@ class ColumnLook:
     needs_zone: bool = False
     form: str | None = None
     """strptime pattern of times that are not ISO 8601"""
+    either_order: bool = False
+    """whether the times could as well be written month before day"""
     missing: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -94,7 +104,7 @@ class ColumnLook:
 def form_of(path: Path, name: str) -> CsvForm:
     """Look at the file ``name`` at ``path``. Raises: DataError that says why it is no table of delimited text."""
     if path.stat().st_size == 0:
-        raise DataError(f"{name}: the file is empty (0 bytes)")
+        raise DataError(f"{name}: the file is empty (0 bytes)", advice=ROWS_NEEDED)
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     encoding, why = _encoding(path, head, name)
@@ -192,15 +202,17 @@ def _look(name: str, chunks: Sequence[pa.Array]) -> ColumnLook:
         cells = pc.if_else(pc.is_in(cells, value_set=pa.array(missing)), pa.scalar(None, pa.string()), cells)
     kind = _type(cells, "UTC")
     if kind == "string" and TIME_NAME.search(name):
-        form = _time_form(cells)
+        form, other = _time_forms(cells)
         if form:
-            return ColumnLook(name, "datetime" if "%H" in form else "date", "%H" in form, form, missing)
+            return ColumnLook(
+                name, "datetime" if "%H" in form else "date", "%H" in form, form, other is not None, missing
+            )
     low = high = None
     if kind in ("integer", "number"):
         ends = pc.min_max(pc.utf8_trim_whitespace(cells).cast(pa.float64())).as_py()
         low, high = ends["min"], ends["max"]
     needs_zone = kind == "datetime" and _type(cells, None) != "datetime"
-    return ColumnLook(name, kind, needs_zone, None, missing, low, high)
+    return ColumnLook(name, kind, needs_zone, missing=missing, low=low, high=high)
 
 
 def _type(cells: pa.Array, zone: str | None) -> str:
@@ -224,16 +236,20 @@ def _missing_words(cells: pa.Array) -> tuple[str, ...]:
     return tuple(words) if len(words) == 1 and next(iter(words.values())) > 1 else ()
 
 
-def _time_form(cells: pa.Array) -> str | None:
+def _time_forms(cells: pa.Array) -> tuple[str | None, str | None]:
+    """The first form that fits all cells, and the form with the month first where that fits them too."""
+    if cells.null_count == len(cells):
+        return None, None
+    form = next((form for form in TIME_FORMS if _fits(cells, form)), None)
+    begin = next((begin for begin in DAY_FIRST if form and form.startswith(begin)), None)
+    other = form.replace(begin, DAY_FIRST[begin]) if form and begin else None
+    return form, other if other and _fits(cells, other) else None
+
+
+def _fits(cells: pa.Array, form: str) -> bool:
     import pyarrow.compute as pc
 
-    if cells.null_count == len(cells):
-        return None
-    for form in TIME_FORMS:
-        parsed = pc.strptime(cells, format=form, unit="s", error_is_null=True)
-        if parsed.null_count == cells.null_count:
-            return form
-    return None
+    return bool(pc.strptime(cells, format=form, unit="s", error_is_null=True).null_count == cells.null_count)
 
 
 def missing_words(looks: Iterable[ColumnLook]) -> dict[str, list[str]]:
@@ -250,7 +266,8 @@ def declared_fields(looks: Iterable[ColumnLook], names: Mapping[str, str]) -> li
     found: list[dict[str, Any]] = []
     for look in looks:
         if look.form:
-            found.append({"name": names[look.name], "type": look.type, "format": look.form})
+            marked = {"description": EITHER_ORDER} if look.either_order else {}
+            found.append({"name": names[look.name], "type": look.type, "format": look.form, **marked})
         elif look.type == "null":
             found.append({"name": names[look.name], "type": "string"})
     return found

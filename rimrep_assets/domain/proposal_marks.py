@@ -36,6 +36,20 @@ def still_guesses(document: Any) -> list[str]:
     ]
 
 
+def guesses_in_schema(schema: Mapping[str, Any] | None) -> list[str]:
+    """What is still marked in the words of a Table Schema's fields, as ``still_guesses`` says it.
+
+    Names are not looked at: they come from the data, which may call a column as it likes.
+    """
+    fields = (schema or {}).get("fields", ())
+    marked = {
+        str(field.get("name")): {key: field[key] for key in ("title", "description") if key in field}
+        for field in fields
+        if isinstance(field, Mapping)
+    }
+    return [f"tableschema.json: {problem}" for problem in still_guesses(marked)]
+
+
 def without_marks(document: Any) -> Any:
     """The same document as it would be if every guess were confirmed."""
     if isinstance(document, str):

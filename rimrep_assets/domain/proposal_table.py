@@ -13,8 +13,10 @@ from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.proposal import Draft
+from rimrep_assets.domain.proposal import Draft, Guess
 from rimrep_assets.domain.proposal_csv import (
+    EITHER_ORDER,
+    ROWS_NEEDED,
     ColumnLook,
     CsvForm,
     declared_fields,
@@ -52,6 +54,8 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     form = form_of(path, name)
     looked = dict(list(files.items())[:LOOKED_AT])
     blocks = [first_rows(path, name, form.reading, _own_header(path, name, form)) for name, path in looked.items()]
+    if all(block is None for block in blocks):
+        raise DataError([f"{name}: no rows below the header" for name in looked], advice=ROWS_NEEDED)
     looks = look_at_columns([block for block in blocks if block is not None], form.header)
     names, dropped = _steps(draft, form.header, blocks[0])
     kept = [look for look in looks if look.name not in dropped]
@@ -111,7 +115,18 @@ def propose_table_schema(
         raise DataError(problems)
     fold_table(base=None, without=(), staged=parts, out=scratch / "fold", dataset=dataset)
     data = scratch / "fold" / "data.parquet"
-    return _promised(schema_of(data, measure_table(data, dataset), dataset, schema), declared, dataset)
+    promised = _promised(schema_of(data, measure_table(data, dataset), dataset, schema), declared, dataset)
+    if "read_csv" in draft.keys["convert"]:
+        _tell_whole_numbers(draft, promised)
+    return promised
+
+
+def _tell_whole_numbers(draft: Draft, promised: Mapping[str, Any]) -> None:
+    """Tell the columns of text that are promised to be integers because nothing else was seen in them."""
+    whole = [str(field["name"]) for field in promised["fields"] if field["type"] == "integer"]
+    if whole:
+        draft.why["convert"] = "only whole numbers were seen; where 2.5 may come, write number in tableschema.json"
+        draft.shown["convert"] = f"integer: {', '.join(whole)}"
 
 
 def _promised(schema: Mapping[str, Any], declared: Sequence[Mapping[str, Any]], dataset: Dataset) -> dict[str, Any]:
@@ -124,8 +139,30 @@ def _promised(schema: Mapping[str, Any], declared: Sequence[Mapping[str, Any]], 
         kept = {k: v for k, v in field.items() if k not in ("min", "max")}
         # Of a column that is empty by now nothing is known.
         kept["type"] = "string" if kept["type"] == "null" else kept["type"]
+        # The next place need not lie on a whole degree or metre.
+        kept["type"] = "number" if kept["type"] == "integer" and _is_place(field, dataset) else kept["type"]
         fields.append({**kept, **forms.get(field["name"], {})})
     return {"fields": fields, "missingValues": [""]}
+
+
+def _is_place(field: Mapping[str, Any], dataset: Dataset) -> bool:
+    """Whether a column is a coordinate in space, or called like one."""
+    there = dataset.coordinates
+    return field["name"] in (there.x, there.y, there.z) or any(f.fullmatch(field["name"]) for f in (_X, _Y, _Z))
+
+
+def orders_guessed(schema: Mapping[str, Any], file: str) -> list[Guess]:
+    """The columns of a proposed Table Schema whose dates fit both orders of day and month."""
+    return [
+        Guess(
+            file,
+            f"{field['name']}.description",
+            field["format"],
+            "every date fits month before day too; if that is right, change format and description",
+        )
+        for field in schema.get("fields", ())
+        if field.get("description") == EITHER_ORDER
+    ]
 
 
 def _own_header(path: Path, name: str, form: CsvForm) -> Sequence[str]:

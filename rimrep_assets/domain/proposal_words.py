@@ -28,6 +28,11 @@ _URL = re.compile(r"https?://[^\s<>\"']+")
 _DOI = re.compile(r"\b10\.[0-9]{4,}/[^\s\"<>]+")
 _CC_URL = re.compile(r"creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)(?:/([a-z]{2})\b)?", re.IGNORECASE)
 _CC_NAME = re.compile(r"\bCC[ -](BY(?:-(?:NC|SA|ND))*)[ -]v?(\d\.\d)\b", re.IGNORECASE)
+_ONE_FILE = re.compile(r"\b\d{4}-\d{2}-\d{2}(?:T\d{2}|\b)|\b\d{8}T\d{4,6}|\b(?:19|20)\d{2}[01]\d[0-3]\d\b")
+"""a day or a moment, which a file has and its dataset has not"""
+_ONE_MOMENT = re.compile(r"\b\d{4}-?\d{2}-?\d{2}[T ]\d{2}:?\d{2}")
+_PLACEHOLDER = re.compile(r"\[[^\[\]]*[A-Za-z]{3}[^\[\]]*\]")
+"""what the reader of a template is to fill in, e.g. ``[year-of-data-download]``"""
 _WHY = {
     "title": "made from the file's name",
     "description": "nothing in the files says it",
@@ -46,13 +51,18 @@ class Words:
 
     package: dict[str, Any]
     taken: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
+    """key -> why the words of the file are marked as a guess"""
 
     def guesses(self, file: str) -> list[Guess]:
         """Every marked value with its reason."""
         return [
-            Guess(file, place, text.removeprefix(GUESS), _WHY.get(place.partition(".")[0], "not known"))
+            Guess(file, place, text.removeprefix(GUESS), self._why(place.partition(".")[0]))
             for place, text in guesses_in(self.package)
         ]
+
+    def _why(self, key: str) -> str:
+        return self.doubts.get(key) or _WHY.get(key, "not known")
 
 
 def words_from(
@@ -99,13 +109,31 @@ class _Told:
         return "" if NOBODY.fullmatch(text) else text
 
     def text(self, words: Words, key: str, names: Sequence[str], least: int) -> str:
-        """The first of the attributes that has at least ``least`` characters; its origin is noted."""
+        """The first of the attributes that has at least ``least`` characters; its origin is noted.
+
+        What speaks of one file, or waits to be filled in, is marked.
+        """
         for name in names:
             text = in_one_line(self.raw(name), LONGEST[key])
-            if len(text) >= least:
-                words.taken[key] = name
-                return text
+            if len(text) < least:
+                continue
+            doubt = _doubt(key, text)
+            if doubt:
+                words.doubts[key] = f"the file's {name}; {doubt}"
+                return GUESS + text.removeprefix(GUESS)
+            words.taken[key] = name
+            return text
         return ""
+
+
+def _doubt(key: str, text: str) -> str:
+    """Why words of one file may not be those of the dataset; empty where nothing speaks against them."""
+    hole = _PLACEHOLDER.search(text)
+    if hole:
+        return f"{in_one_line(hole[0], 40)} is to be filled in"
+    # A description may well tell from which day the data is.
+    time = (_ONE_MOMENT if key == "description" else _ONE_FILE).search(text)
+    return f"{time[0]} looks like the time of one file" if time else ""
 
 
 def _licence(words: Words, told: _Told) -> dict[str, str]:

@@ -119,6 +119,7 @@ class ReleaseRecord(StrictModel):
     source_rows: dict[str, int] = {}
     """tables: published rows of each source file"""
     plain: bool = True
+    plain_format: Literal[2, 3] = 3
     shrinks: bool = False
     """descriptions are projected before the data"""
     folded: tuple[str, ...] = ()

@@ -53,7 +53,9 @@ def _data(package: Mapping[str, Any], href: str, kind: str, public: bool) -> dic
     if kind == "icechunk":
         return _icechunk(package[OWN]["addresses"], public)
     if kind == "zarr":
-        head = {"href": href, "type": ZARR, "title": "Data", "zarr:zarr_format": 3, "zarr:consolidated": True}
+        format = package["resources"][0].get("zarr_format", 3)
+        told = {"zarr:zarr_format": format, "zarr:consolidated": True}
+        head = {"href": href, "type": ZARR.format(format=format), "title": "Data", **told}
         snippets = _snippets(_python_zarr(href, public), _r_zarr(href))
         return {**head, "description": snippets, "roles": ["data", "zarr"]}
     snippets = _snippets(_python_table(package, href, public), _r_table(href, public))
@@ -65,14 +67,23 @@ def _icechunk(at: Mapping[str, Any], public: bool) -> dict[str, Any]:
         "href": at["icechunk"],
         "type": ICECHUNK,
         "title": "Data, this release, in Icechunk",
-        "description": "The release whole and immutable, with every earlier one beside it.\n\n"
-        + _snippets(_python_icechunk(at, public), None),
+        "description": _about_icechunk(at) + _snippets(_python_icechunk(at, public), None),
         "roles": ["data", "zarr"],
         "icechunk:snapshot_id": at["snapshot"],
         "icechunk:tag": at["tag"],
         "zarr:zarr_format": 3,
         "zarr:consolidated": False,
     }
+
+
+def _about_icechunk(at: Mapping[str, Any]) -> str:
+    about = "The release whole and immutable, with every earlier one beside it.\n\n"
+    if not at.get("virtual"):
+        return about
+    return (
+        f"Its data stays in the provider's files below {', '.join(at['virtual'])}: they must be reachable, a reader "
+        "authorizes them, and what the provider changed is refused.\n\n"
+    )
 
 
 def _snippets(python: str, r: str | None) -> str:
@@ -128,6 +139,9 @@ def _python_icechunk(at: Mapping[str, Any], public: bool) -> str:
         storage = f'icechunk.s3_storage(bucket="{bucket}", prefix="{prefix}", {access})'
     else:
         storage = f'icechunk.local_filesystem_storage("{href}")'
+    if at.get("virtual"):
+        allowed = ", ".join(f'"{folder}": None' for folder in at["virtual"])
+        storage = f"\n    {storage},\n    authorize_virtual_chunk_access={{{allowed}}},\n"
     return (
         "import icechunk\nimport xarray\n\n"
         f"repository = icechunk.Repository.open({storage})\n"

@@ -1,55 +1,47 @@
-"""What a dataset's worker may use: ``resources`` in ``dataset.yaml``.
+"""What a dataset's data step may use: ``resources`` in ``dataset.yaml``.
 
-Here belongs how amounts are written and read. Not here: starting a worker or holding it to them
-(``ports/watched_process``, ``defs/worker_launch``).
+Here belongs what a curator may write. Not here: starting a worker or holding it to its memory
+(``ports/watched_process``, ``defs/worker_launch``), or dask's own keys (``dask_resources``).
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from rimrep_assets.domain.amounts import amount_in_words, bytes_of, checked_amount
+from rimrep_assets.domain.dask_resources import Dask
 from rimrep_assets.domain.strict_model import StrictModel
 
-UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-"""as Kubernetes writes them: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"""
-AMOUNT = re.compile(rf"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>{'|'.join(UNITS)})")
-LEAST_BYTES = 2**20
-
-
-def bytes_of(amount: str) -> int:
-    """``"8Gi"``, ``"500Mi"`` or ``"1.5G"`` in bytes. Raises: ValueError for what is not written like that."""
-    found = AMOUNT.fullmatch(amount)
-    if found is None:
-        raise ValueError(f"{amount!r} is not an amount like 8Gi, 500Mi or 2G; its units are {', '.join(UNITS)}")
-    return int(float(found["number"]) * UNITS[found["unit"]])
-
-
-def amount_in_words(count: int) -> str:
-    """A number of bytes as people write it: ``8Gi``, ``345Mi``."""
-    for unit in ("Ti", "Gi"):
-        if count >= UNITS[unit] and count % UNITS[unit] == 0:
-            return f"{count // UNITS[unit]}{unit}"
-    return f"{count / UNITS['Mi']:.0f}Mi"
+__all__ = ["Resources", "amount_in_words", "bytes_of"]
 
 
 class Resources(StrictModel):
-    """With these the data step gets a worker of its own, which is ended when it needs more memory."""
+    """With ``memory`` the data step gets a worker of its own; with ``dask`` a grid's blocks are written by several."""
 
-    memory: str
-    """most that the worker's processes may hold at once, e.g. ``8Gi``"""
+    memory: str | None = None
+    """most that the worker's processes may hold at once, e.g. ``8Gi``; it is ended when it needs more"""
     cpu: int | None = Field(default=None, ge=1)
     """cores that the worker may use; None: all that its starter may"""
+    dask: Dask | None = None
 
     @field_validator("memory", mode="before")
     @classmethod
     def _is_amount(cls, value: Any) -> Any:
-        if bytes_of(str(value)) < LEAST_BYTES:
-            raise ValueError(f"{value!r} is less than 1Mi")
-        return value
+        return None if value is None else checked_amount(value)
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Resources:
+        if self.memory is None and self.dask is None:
+            raise ValueError("resources.memory is missing (or resources.dask)")
+        if self.memory is None and self.cpu is not None:
+            raise ValueError("resources.memory is missing: cpu belongs to a worker, which memory asks for")
+        return self
 
     @property
     def memory_bytes(self) -> int:
+        """Raises: ValueError where no memory is declared."""
+        if self.memory is None:
+            raise ValueError("no memory is declared")
         return bytes_of(self.memory)

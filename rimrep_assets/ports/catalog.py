@@ -95,6 +95,9 @@ class CatalogCommit:
         """Everything about one dataset. Raises: DefinitionError with all that is wrong with its files."""
         problems: list[str] = []
         dataset: Dataset | None = None
+        if dataset_id not in self._folders:
+            # One thing is wrong; that the files in it are missing too is no news.
+            self.dataset(dataset_id)
         try:
             dataset = self.dataset(dataset_id)
         except DefinitionError as error:

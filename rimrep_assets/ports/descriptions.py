@@ -6,17 +6,21 @@ Here belongs composing addresses and the record, and gathering the gate's checks
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.addresses import Addresses
 from rimrep_assets.domain.completeness import missing_times, undone
 from rimrep_assets.domain.datapackage import Edition, complete, json_bytes, refuse_other_types, validate
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError, RimrepError
+from rimrep_assets.domain.proposal_marks import guesses_in_schema
 from rimrep_assets.domain.pygeoapi import entry_from, validate_entry
 from rimrep_assets.domain.release import (
     Check,
@@ -33,7 +37,9 @@ from rimrep_assets.domain.release import (
 )
 from rimrep_assets.domain.stac import collection_from, item_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
+from rimrep_assets.domain.zarr_v2 import array_v2
 from rimrep_assets.ports.catalog import schema_name
+from rimrep_assets.ports.grid_virtual import folders_of
 from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.pygeoapi_openapi import fragment_for
 from rimrep_assets.ports.release_log import ReleaseLog
@@ -88,6 +94,7 @@ def addresses_of(bench: Workbench, number: int, version: str, made: Version) -> 
         icechunk=url(places.icechunk) if is_grid else None,
         snapshot=made.snapshot,
         tag=release_tag(number) if is_grid else None,
+        virtual=folders_of(bench.source, made.sources) if dataset.layout.virtual else (),
         datapackage=web(places.version(version, "datapackage.json")),
         datapackage_stable=web(places.datapackage),
         schema_own=web(places.version(version, name)),
@@ -134,17 +141,18 @@ def describe(
     item, item_problems, entry, fragment, entry_problems = _projections(package, made, package_problems)
     if item:
         item_problems += _collection_problems(bench, item, addresses)
+    guessed = guesses_in_schema(folder.schema)
     checks = (
         _values(made),
         Check(
             name="schema_matches_catalog",
-            passed=not made.differences,
-            findings=tuple(f"{d.grade}: {d.message}" for d in made.differences),
+            passed=not made.differences and not guessed,
+            findings=(*(f"{d.grade}: {d.message}" for d in made.differences), *guessed),
         ),
         _check("datapackage_valid", package_problems),
         _check("stac_item_valid", item_problems),
         _check("pygeoapi_entry_valid", entry_problems),
-        _check("projection_possible", _write_problems(bench)),
+        _check("projection_possible", [*_write_problems(bench), *plain_problems(dataset, made.sample)]),
         _check("complete", missing_times(made.facts, dataset, now)),
         _check("definition_of_done", undone(dataset, package)),
     )
@@ -179,6 +187,7 @@ def describe(
         sources=made.sources,
         source_rows=dict(made.source_rows),
         plain=dataset.layout.plain,
+        plain_format=dataset.layout.plain_format,
         shrinks=shrinks(base.facts if base else None, made.facts),
         folded=made.folded,
         objects=(*made.objects, *([made.quicklook] if made.quicklook else []), *stored),
@@ -263,6 +272,19 @@ def _write_problems(bench: Workbench) -> list[str]:
         PygeoapiConfig(bench.store).require_header()
     except DefinitionError as error:
         problems += error.problems
+    return problems
+
+
+def plain_problems(dataset: Dataset, sample: Path) -> list[str]:
+    """What the plain copy's declared format cannot hold of the data, whose metadata lies in the folder ``sample``."""
+    if dataset.format != "zarr" or not dataset.layout.plain or dataset.layout.plain_format == 3:
+        return []
+    problems: list[str] = []
+    for document in sorted(sample.glob("*/zarr.json")):
+        try:
+            array_v2(document.parent.name, json.loads(document.read_bytes()))
+        except DefinitionError as error:
+            problems += error.problems
     return problems
 
 

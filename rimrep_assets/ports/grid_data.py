@@ -27,13 +27,17 @@ from rimrep_assets.domain.grid_proof import prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
+from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.quicklook import draw_grid
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Staged, Tipped
+from rimrep_assets.ports.dask_blocks import SourcesToFetch, write_grid_on_dask
+from rimrep_assets.ports.dask_cluster import open_workers
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
+from rimrep_assets.ports.grid_virtual import containers, folders_of, locate, write_virtual_grid
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.quicklooks import quicklook_of
 from rimrep_assets.ports.staged_parts import REJECTED
@@ -74,19 +78,11 @@ class GridData:
             if at is not None and begin is not None and not blocks and at == state:
                 return self._staged(intent, begin, state, digests, read)
             try:
+                if self.bench.folder.dataset.layout.virtual:
+                    self.repository.contain(containers(folders_of(self.bench.source, whole)))
                 session = self.repository.stage_from(begin, tip)
-                import zarr
-
                 self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
-                digests |= write_grid(
-                    zarr.open_group(session.store, mode="a"),
-                    at,
-                    state,
-                    blocks,
-                    self.bench.folder.dataset,
-                    self._opener(whole),
-                    self._threads,
-                )
+                digests |= self._write(session, at, state, blocks, whole)
                 if begin is not None and not session.has_uncommitted_changes:
                     # Only names of files changed: what is stored says their bytes already.
                     return self._staged(intent, begin, state, digests, read)
@@ -109,6 +105,52 @@ class GridData:
             dataset=self.bench.id,
             advice="let them end, then run again.",
         )
+
+    def _write(
+        self,
+        session: Any,
+        at: GridState | None,
+        state: GridState,
+        blocks: Sequence[int],
+        whole: Sequence[SourceFile],
+    ) -> dict[int, BlockDigests]:
+        """Write ``state`` into the session: in threads, with the workers that the dataset asks for, or references.
+
+        One block goes in threads always: a cluster would take longer to start.
+        """
+        import zarr
+
+        bench, dataset = self.bench, self.bench.folder.dataset
+        if dataset.layout.virtual:
+            files = {file.name: file for file in whole}
+            return write_virtual_grid(
+                session,
+                at,
+                state,
+                blocks,
+                dataset,
+                self._opener(whole),
+                lambda name: locate(bench.source, files[name]),
+                self._threads,
+            )
+        dask = dataset.resources.dask if dataset.resources else None
+        if dask is None or len(blocks) < 2 or state.united.time is None:
+            group = zarr.open_group(session.store, mode="a")
+            return write_grid(group, at, state, blocks, dataset, self._opener(whole), self._threads)
+        sources = SourcesToFetch(bench.source, {file.name: file for file in whole}, bench.fetched)
+        with open_workers(dask, bench.dask_scheduler, bench.id, bench.scratch) as workers:
+            return write_grid_on_dask(
+                session,
+                at,
+                state,
+                blocks,
+                dataset,
+                sources,
+                self._opener(whole),
+                workers,
+                self._threads,
+                bench.progress,
+            )
 
     @property
     def _threads(self) -> int:
@@ -148,10 +190,11 @@ class GridData:
         headers: list[GridHeader] = []
         problems: list[str] = []
         read = 0
-        for number, file in enumerate(files, start=1):
+        parts = grid_files(files, self.bench.folder.dataset)
+        for number, file in enumerate(parts, start=1):
             header = known.get((file.name, file.digest))
             if header is None:
-                self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
+                self.bench.progress(f"reading {file.name} ({number} of {len(parts)})")
                 try:
                     header = read_header(self.bench.fetch(file), file.name, file.digest, self.bench.folder.dataset)
                 except DataError as error:
@@ -186,7 +229,7 @@ class GridData:
         return None, None, tip, None
 
     def _opener(self, sources: Sequence[SourceFile]) -> Any:
-        files = {file.name: file for file in sources}
+        files = {file.name: file for file in grid_files(sources, self.bench.folder.dataset)}
         return lambda name: self.bench.fetch(files[name])
 
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
@@ -216,6 +259,7 @@ class GridData:
                 staged.digests,
                 self._threads,
             )
+            proofs = proofs_of_sources(proofs, grid_files(staged.intent.sources, dataset))
             title = str(bench.folder.curated.get("title", bench.id))
             quicklook = quicklook_of(bench, version, lambda: draw_grid(published, dataset, title))
         receipt = self._receipt(base) if base is not None and before is not None else {}

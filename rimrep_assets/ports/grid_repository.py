@@ -6,7 +6,7 @@ written into a group (``domain/grid_write``), or the plain copy (``plain_copy``)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,7 +112,24 @@ class GridRepository:
 
         with self._errors():
             storage = self._storage()
-            return icechunk.Repository.open(storage) if icechunk.Repository.exists(storage) else None
+            return authorized(icechunk.Repository.open(storage)) if icechunk.Repository.exists(storage) else None
+
+    def contain(self, containers: Sequence[icechunk.VirtualChunkContainer]) -> None:
+        """Let the repository know where chunks may lie that it only refers to; nothing is written where it does.
+
+        What it knew is kept: earlier releases may refer there.
+        """
+        import icechunk
+
+        with self._one_at_a_time(), self._errors():
+            repository = self.open() or icechunk.Repository.create(self._storage())
+            config = repository.config
+            known = config.virtual_chunk_containers or {}
+            new = [container for container in containers if container.url_prefix not in known]
+            for container in new:
+                config.set_virtual_chunk_container(container)
+            if new:
+                repository.reopen(config=config).save_config()
 
     def _existing(self) -> icechunk.Repository:
         repository = self.open()
@@ -243,6 +260,15 @@ class GridRepository:
         }
         anew = (found.new_arrays & found.deleted_arrays) or found.deleted_groups
         return ChunkDifference(frozenset(keys), bool(anew))
+
+
+def authorized(repository: icechunk.Repository) -> icechunk.Repository:
+    """The repository, which may read the chunks that it refers to at the places that its configuration names.
+
+    Whoever can write that configuration can write every chunk as well.
+    """
+    known = repository.config.virtual_chunk_containers
+    return repository.reopen(authorize_virtual_chunk_access=dict.fromkeys(known)) if known else repository
 
 
 def encoded(store: icechunk.IcechunkStore, key: str) -> bytes | None:

@@ -18,6 +18,13 @@ from rimrep_assets.domain.errors import DefinitionError, Unavailable
 
 PART = 64 * 1024 * 1024
 """bytes moved at a time, so that memory does not grow with an object"""
+CREDENTIAL_SERVERS = ("://169.254.169.254/", "://169.254.170.2/", "://169.254.170.23/")
+"""where machines, tasks and pods of AWS ask for credentials; asked when no others are told.
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html"""
+NO_CREDENTIALS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL_S3, when the server is not Amazon's); "
+    "on a machine of AWS give it a role, or try again later."
+)
 LARGEST_SINGLE_COPY = 1_000_000_000
 """bytes; S3 refuses to copy more than 5 GB in one call, and long before that one call takes too long"""
 
@@ -125,7 +132,13 @@ def open_store(url: str, s3: S3Access | None = None, documents: str | None = Non
     if "://" in url and not url.startswith("file://"):
         raise DefinitionError(f"{url!r} is not the address of a store", advice="use a folder or s3://bucket/prefix.")
     folder = Path(url.removeprefix("file://")).expanduser().absolute()
-    return ObstoreObjects(LocalStore(folder, mkdir=True), str(folder), kind="local", documents=documents)
+    try:
+        local = LocalStore(folder, mkdir=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the store {folder} cannot be opened: {error}", advice="name a folder that can be made and written into."
+        ) from error
+    return ObstoreObjects(local, str(folder), kind="local", documents=documents)
 
 
 def _s3_store(url: str, s3: S3Access) -> Any:
@@ -265,6 +278,12 @@ class ObstoreObjects:
             ) from error
         except (obstore_errors.BaseError, OSError) as error:
             reason = str(error).split("\n\nDebug source", 1)[0].strip()
+            if self._kind == "s3" and any(place in reason for place in CREDENTIAL_SERVERS):
+                raise Unavailable(
+                    f"there are no AWS credentials for the store {self.address}: none are set, and this machine is "
+                    "given none",
+                    advice=NO_CREDENTIALS,
+                ) from error
             raise Unavailable(f"the store {self.address} did not answer for {path!r}: {reason}") from error
 
 

@@ -1,7 +1,8 @@
 """The plain Zarr copy of a grid at its stable address: made equal to a snapshot, encoded bytes as they are.
 
 Here belongs the order of its writes, so that a reader meets old or new and never misreads (the table in
-``docs/publication.md``). Not here: when a release is projected (``projector``).
+``docs/publication.md``). Not here: in what formats 3 and 2 differ (``plain_format``), or when a release is projected
+(``projector``).
 """
 
 from __future__ import annotations
@@ -12,18 +13,39 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.release import Places, ReleaseRecord, json_bytes
+from rimrep_assets.domain.release import Places, ReleaseRecord
 from rimrep_assets.ports.grid_repository import GridRepository, encoded, keys
 from rimrep_assets.ports.object_store import ObjectStore, read_if_there
+from rimrep_assets.ports.plain_format import (
+    ROOT_V3,
+    ROOTS,
+    PlainFormat,
+    Root,
+    ShownArray,
+    is_metadata,
+    is_of_format,
+    plain_format,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import zarr
 
-ROOT = "zarr.json"
-OURS = "rimrep"
-"""attribute of the root that carries the data's version"""
 WRITERS = 8
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What is to be shown: a snapshot's store, in the copy's format, with its metadata, the root first."""
+
+    store: Any
+    format: PlainFormat
+    metadata: Mapping[str, bytes]
+    root: Root
+
+    def chunks(self) -> list[str]:
+        """The snapshot's own keys of all its chunks."""
+        return [key for key in keys(self.store) if not is_metadata(key, 3)]
 
 
 @dataclass(frozen=True)
@@ -37,61 +59,70 @@ class PlainCopy:
     def _folder(self) -> str:
         return Places(self.repository.dataset).grid
 
-    def _root(self) -> dict[str, Any] | None:
-        """The root's document; None where there is none, or what is there is no root: then all is written anew."""
-        found = read_if_there(self.store, f"{self._folder}/{ROOT}")
-        try:
-            document = None if found is None else json.loads(found)
-        except ValueError:
-            return None
-        return document if isinstance(document, dict) and isinstance(document.get("attributes"), dict) else None
+    def _root(self, format: int) -> Root | None:
+        return Root.parse(format, read_if_there(self.store, f"{self._folder}/{ROOTS[format]}"))
 
-    def shown_snapshot(self) -> str | None:
-        """The snapshot that the root says it shows; None where there is no root."""
-        root = self._root()
-        return None if root is None else root["attributes"].get(OURS, {}).get("snapshot")
+    def shown_snapshots(self) -> tuple[str, ...]:
+        """The snapshots that roots say they show; two while the format is being changed, none without a root."""
+        roots = [self._root(format) for format in ROOTS]
+        return tuple(dict.fromkeys(root.snapshot for root in roots if root is not None and root.snapshot))
 
     def project(self, record: ReleaseRecord, *, suspects: Iterable[str] = ()) -> None:
         """Make the copy show ``record``; ``suspects`` are snapshots whose chunks a broken projection may have left.
 
         Growing: chunks, root, the arrays' own metadata. Shrinking: root and metadata first. Where the old metadata
-        would misread new chunks, it goes first and comes back last.
+        would misread new chunks, it goes first and comes back last. Another format: it is written whole beside the
+        old one, whose root then goes first.
         """
         assert record.snapshot is not None
-        suspects = set(suspects) - {record.snapshot}
-        root = self._root()
-        shown = None if root is None else root["attributes"].get(OURS, {}).get("snapshot")
-        if shown == record.snapshot and not suspects and not self.metadata_differences(record):
+        # Whoever broke off may also have been changing the format, of the very same snapshot.
+        broken = bool(suspects := set(suspects))
+        suspects -= {record.snapshot}
+        root = self._root(record.plain_format)
+        shown = None if root is None else root.snapshot
+        if shown == record.snapshot and not broken and not self.metadata_differences(record):
             return
-        new = self.repository.read(record.snapshot)
-        documents = _documents(new)
+        new = self._snapshot(record)
         changed = self._changed_chunks({shown, *suspects} if shown else suspects, record.snapshot)
         if root is None or shown is None:
-            self._rewrite(record, new, documents, None)
-        elif self._would_misread(root, documents, shown, record, changed):
-            self._withdraw_metadata(root)
-            self._rewrite(record, new, documents, changed)
-        elif _shrinks(root, documents):
-            self._write_metadata(record, documents, root_first=True)
-            self._copy_chunks(new, changed)
+            # With metadata that a lost root left some readers would open chunks that are being written.
+            self._delete_metadata(record.plain_format)
+            self._rewrite(new, None, root)
+        elif self._would_misread(root, new, shown, record, changed):
+            self._delete_metadata(record.plain_format)
+            self._rewrite(new, changed, root)
+        elif _shrinks(root, new.root):
+            self._write_metadata(new, root_first=True)
+            self._copy_chunks(new, changed, root)
             self._delete_strays(new)
         else:
-            self._copy_chunks(new, changed)
-            self._write_metadata(record, documents, root_first=True)
+            self._copy_chunks(new, changed, root)
+            self._write_metadata(new, root_first=True)
             if changed is None:
                 self._delete_strays(new)
+        self._remove_other_format(new, broken)
+
+    def _snapshot(self, record: ReleaseRecord) -> _Snapshot:
+        assert record.snapshot is not None
+        store = self.repository.read(record.snapshot)
+        format = plain_format(record.plain_format, _documents(store))
+        metadata = format.metadata(version_mark(record))
+        root = Root.parse(record.plain_format, metadata[ROOTS[record.plain_format]])
+        assert root is not None
+        return _Snapshot(store, format, metadata, root)
 
     def remove(self) -> None:
-        """Take the copy away, the root first: for a dataset that has none any more. Nothing happens where none is."""
-        self.store.delete(f"{self._folder}/{ROOT}")
+        """Take the copy away, roots first: for a dataset that has none any more. Nothing happens where none is."""
+        for root in ROOTS.values():
+            self.store.delete(f"{self._folder}/{root}")
         for stored in self.store.list(self._folder):
             self.store.delete(stored.path)
 
-    def _rewrite(self, record: ReleaseRecord, new: Any, documents: Mapping[str, Any], changed: set[str] | None) -> None:
+    def _rewrite(self, new: _Snapshot, changed: set[str] | None, root: Root | None) -> None:
         """Chunks, then metadata, the root last: without a root there is nothing to open."""
-        self._copy_chunks(new, changed)
+        self._copy_chunks(new, changed, root)
         self._delete_strays(new)
-        self._write_metadata(record, documents, root_first=False)
+        self._write_metadata(new, root_first=False)
 
     def _changed_chunks(self, snapshots: set[str], to: str) -> set[str] | None:
         """The chunk keys that may differ from ``to``; None when all may."""
@@ -106,20 +137,15 @@ class PlainCopy:
         return changed
 
     def _would_misread(
-        self,
-        root: Mapping[str, Any],
-        documents: Mapping[str, Any],
-        shown: str,
-        record: ReleaseRecord,
-        changed: set[str] | None,
+        self, root: Root, new: _Snapshot, shown: str, record: ReleaseRecord, changed: set[str] | None
     ) -> bool:
-        old = root.get("consolidated_metadata", {}).get("metadata", {})
-        if old.keys() - documents.keys():
+        old, wanted = root.arrays, new.root.arrays
+        if old.keys() - wanted.keys():
             return True
-        if any(_without_shape(old[path]) != _without_shape(documents[path]) for path in old):
+        if any(array.rest != wanted[path].rest for path, array in old.items()):
             return True
         time = record.datapackage.get("coordinates", {}).get("t")
-        steady = [p for p in old if _is_steady(documents[p], time) and _touched(p, changed)]
+        steady = [path for path in old if _is_steady(wanted[path], time) and _touched(path, changed)]
         if not steady:
             return False
         if self.repository.difference(shown, shown) is None:
@@ -132,63 +158,96 @@ class PlainCopy:
                 return True
         return False
 
-    def _withdraw_metadata(self, root: Mapping[str, Any]) -> None:
-        self.store.delete(f"{self._folder}/{ROOT}")
-        for path in root.get("consolidated_metadata", {}).get("metadata", {}):
-            self.store.delete(f"{self._folder}/{path}/{ROOT}")
+    def _delete_metadata(self, format: int) -> None:
+        """All metadata of a format, the root first: without it there is nothing to open."""
+        self.store.delete(f"{self._folder}/{ROOTS[format]}")
+        found = [o.path for o in self.store.list(self._folder) if is_metadata(o.path, format)]
+        for path in sorted(found, key=lambda path: (path.count("/"), path)):
+            self.store.delete(path)
 
-    def _copy_chunks(self, new: Any, changed: set[str] | None) -> None:
-        wanted = [k for k in keys(new) if not k.endswith(ROOT)] if changed is None else sorted(changed)
+    def _remove_other_format(self, new: _Snapshot, broken: bool) -> None:
+        """What a copy in the other format left, its metadata first, so that nobody reads it half."""
+        other = next(format for format in ROOTS if format != new.format.number)
+        if broken or self.store.stat(f"{self._folder}/{ROOTS[other]}") is not None:
+            self._delete_metadata(other)
+            for stored in self.store.list(self._folder):
+                if is_of_format(stored.path.removeprefix(f"{self._folder}/"), other):
+                    self.store.delete(stored.path)
+
+    def _copy_chunks(self, new: _Snapshot, changed: set[str] | None, root: Root | None) -> None:
+        shapes = {} if root is None or changed is None else {p: array.shape for p, array in root.arrays.items()}
+        wanted = {*(new.chunks() if changed is None else changed), *new.format.written_absent(shapes)}
 
         def copy(key: str) -> None:
-            data = encoded(new, key)
+            data = encoded(new.store, key)
             if data is None:
-                self.store.delete(f"{self._folder}/{key}")
+                data = new.format.absent_chunk(key)
+            target = f"{self._folder}/{new.format.chunk_key(key)}"
+            if data is None:
+                self.store.delete(target)
             else:
-                self.store.write(f"{self._folder}/{key}", data)
+                self.store.write(target, data)
 
         with ThreadPoolExecutor(WRITERS) as pool:
-            for done in [pool.submit(copy, key) for key in wanted]:
+            for done in [pool.submit(copy, key) for key in sorted(wanted)]:
                 done.result()
 
-    def _delete_strays(self, new: Any) -> None:
-        keep = {f"{self._folder}/{key}" for key in keys(new)}
+    def _wanted_chunks(self, new: _Snapshot) -> dict[str, str]:
+        """Key in the copy -> the snapshot's own key, of every chunk that belongs into the copy."""
+        own = {*new.chunks(), *new.format.written_absent({})}
+        return {new.format.chunk_key(key): key for key in own}
+
+    def _delete_strays(self, new: _Snapshot) -> None:
+        """What does not belong to the copy, save what a copy in the other format consists of."""
+        other = next(format for format in ROOTS if format != new.format.number)
+        keep = {*self._wanted_chunks(new), *new.metadata}
         for stored in self.store.list(self._folder):
-            if stored.path not in keep:
+            key = stored.path.removeprefix(f"{self._folder}/")
+            if key not in keep and not is_of_format(key, other):
                 self.store.delete(stored.path)
 
-    def _write_metadata(self, record: ReleaseRecord, documents: Mapping[str, Any], *, root_first: bool) -> None:
-        writes = list(_metadata(record, documents).items())
+    def _write_metadata(self, new: _Snapshot, *, root_first: bool) -> None:
+        writes = list(new.metadata.items())
         for key, data in writes if root_first else reversed(writes):
             self.store.write(f"{self._folder}/{key}", data)
 
     def metadata_differences(self, record: ReleaseRecord) -> list[str]:
         """The copy's metadata documents that are not those of the release; reads no chunk."""
-        assert record.snapshot is not None
-        wanted = _metadata(record, _documents(self.repository.read(record.snapshot)))
-        return [
+        found = [
             f"data.zarr/{key} is not that of release {record.release}"
-            for key, data in wanted.items()
+            for key, data in self._snapshot(record).metadata.items()
             if read_if_there(self.store, f"{self._folder}/{key}") != data
         ]
+        found += [
+            f"data.zarr/{root} is there, but release {record.release} has its copy in format {record.plain_format}"
+            for format, root in ROOTS.items()
+            if format != record.plain_format and self.store.stat(f"{self._folder}/{root}") is not None
+        ]
+        return found
 
     def differs_from(self, record: ReleaseRecord) -> list[str]:
         """Every key whose bytes are not those of the release's snapshot, in words; reads all of both."""
-        assert record.snapshot is not None
-        new = self.repository.read(record.snapshot)
+        new = self._snapshot(record)
         stored = {o.path.removeprefix(f"{self._folder}/") for o in self.store.list(self._folder)}
-        wanted = {k for k in keys(new) if not k.endswith(ROOT)}
-        found = [f"data.zarr/{key} is missing" for key in sorted(wanted - stored)]
+        wanted = self._wanted_chunks(new)
+        found = [f"data.zarr/{key} is missing" for key in sorted(wanted.keys() - stored)]
         found += [
             f"data.zarr/{key} does not belong to the release"
-            for key in sorted(stored - wanted)
-            if not key.endswith(ROOT)
+            for key in sorted(stored - wanted.keys() - new.metadata.keys())
         ]
+
+        def is_right(key: str) -> bool:
+            there = read_if_there(self.store, f"{self._folder}/{key}")
+            own = encoded(new.store, wanted[key])
+            if own is None and there is not None:
+                return new.format.is_absent_chunk(wanted[key], there)
+            return own == there
+
         with ThreadPoolExecutor(WRITERS) as pool:
-            both = sorted(wanted & stored)
-            same = pool.map(lambda k: encoded(new, k) == read_if_there(self.store, f"{self._folder}/{k}"), both)
+            both = sorted(wanted.keys() & stored)
+            right = pool.map(is_right, both)
             found += [
-                f"data.zarr/{k} has other bytes than the release" for k, ok in zip(both, same, strict=True) if not ok
+                f"data.zarr/{k} has other bytes than the release" for k, ok in zip(both, right, strict=True) if not ok
             ]
         return found + self.metadata_differences(record)
 
@@ -203,23 +262,12 @@ def version_mark(record: ReleaseRecord) -> dict[str, Any]:
     }
 
 
-def _metadata(record: ReleaseRecord, documents: Mapping[str, Any]) -> dict[str, bytes]:
-    """All metadata of the copy by key, the root first: the snapshot's, with the mark and consolidated in the root."""
-    arrays = {path: document for path, document in sorted(documents.items()) if path}
-    root = {
-        **documents[""],
-        "attributes": {**documents[""].get("attributes", {}), OURS: version_mark(record)},
-        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
-    }
-    return {ROOT: json_bytes(root), **{f"{path}/{ROOT}": json_bytes(doc) for path, doc in arrays.items()}}
-
-
 def _documents(store: Any) -> dict[str, Any]:
     """Zarr metadata by node path; '' is the root. Chunks are not listed: that would cost with the store's length."""
     import zarr
 
     paths = ["", *sorted(zarr.open_group(store, mode="r").array_keys())]
-    return {p: json.loads(encoded(store, f"{p}/{ROOT}".lstrip("/")) or b"{}") for p in paths}
+    return {p: json.loads(encoded(store, f"{p}/{ROOT_V3}".lstrip("/")) or b"{}") for p in paths}
 
 
 def _array_values(group: zarr.Group, path: str) -> np.ndarray:
@@ -231,24 +279,18 @@ def _array_values(group: zarr.Group, path: str) -> np.ndarray:
     return np.asarray(array[...])
 
 
-def _without_shape(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key != "shape"}
-
-
-def _is_steady(document: Mapping[str, Any], time: str | None) -> bool:
+def _is_steady(array: ShownArray, time: str | None) -> bool:
     """Whether old readers take the array's values for granted: an axis, or anything without time."""
-    dimensions = document.get("dimension_names") or ()
-    return document.get("node_type") == "array" and (len(dimensions) <= 1 or time not in dimensions)
+    return len(array.dimensions) <= 1 or time not in array.dimensions
 
 
 def _touched(path: str, changed: set[str] | None) -> bool:
     return changed is None or any(key.startswith(f"{path}/c") for key in changed)
 
 
-def _shrinks(root: Mapping[str, Any], documents: Mapping[str, Any]) -> bool:
-    old = root.get("consolidated_metadata", {}).get("metadata", {})
+def _shrinks(old: Root, new: Root) -> bool:
     return any(
-        new < before
-        for path, document in old.items()
-        for before, new in zip(document.get("shape", ()), documents.get(path, {}).get("shape", ()), strict=False)
+        after < before
+        for path, array in old.arrays.items()
+        for before, after in zip(array.shape, new.arrays[path].shape if path in new.arrays else (), strict=False)
     )

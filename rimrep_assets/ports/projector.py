@@ -100,14 +100,14 @@ class Projector:
     def _mark_of(self, record: ReleaseRecord) -> dict[str, object]:
         return {
             "release": record.release,
-            "snapshots": [s for s in (record.snapshot, self._shown_snapshot(record)) if s],
+            "snapshots": [s for s in (record.snapshot, *self._shown_snapshots(record)) if s],
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": process_start(os.getpid()),
         }
 
-    def _shown_snapshot(self, record: ReleaseRecord) -> str | None:
-        return self.plain_copy.shown_snapshot() if record.snapshot and record.plain else None
+    def _shown_snapshots(self, record: ReleaseRecord) -> tuple[str, ...]:
+        return self.plain_copy.shown_snapshots() if record.snapshot and record.plain else ()
 
     def _suspects(self, marks: list[str]) -> set[str] | None:
         """Snapshots whose chunks other projections may have left; None when there are no other projections."""
@@ -155,7 +155,7 @@ class Projector:
         if record.plain:
             self.progress("bringing the plain copy up to date")
             self.plain_copy.project(record, suspects=suspects or ())
-        elif self.plain_copy.shown_snapshot() is not None or suspects:
+        elif self.plain_copy.shown_snapshots() or suspects:
             self.plain_copy.remove()
 
     def _project_descriptions(self, record: ReleaseRecord) -> None:
@@ -203,7 +203,7 @@ class Projector:
                 found.append(f"Icechunk's main or its tag {record.tag} is not release {record.release}")
             elif record.plain:
                 found += self.plain_copy.metadata_differences(record)
-            elif self.plain_copy.shown_snapshot() is not None:
+            elif self.plain_copy.shown_snapshots():
                 found.append(f"data.zarr is there, but release {record.release} has no plain copy")
         if self._table_has_other_size(record):
             found.append(f"data.parquet is not that of release {record.release}")

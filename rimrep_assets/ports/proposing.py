@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.dataset import ID
-from rimrep_assets.domain.errors import DefinitionError, RimrepError
+from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError
 from rimrep_assets.domain.proposal import AGREEMENT, Draft, Guess
 from rimrep_assets.domain.proposal_grid import (
     grid_notes,
@@ -25,7 +25,7 @@ from rimrep_assets.domain.proposal_grid import (
     unite_by_least_rule,
 )
 from rimrep_assets.domain.proposal_names import id_from, partition_of, rhythm_of, title_from, words_of
-from rimrep_assets.domain.proposal_table import propose_csv, propose_table_schema, propose_vector
+from rimrep_assets.domain.proposal_table import orders_guessed, propose_csv, propose_table_schema, propose_vector
 from rimrep_assets.domain.proposal_words import Words, collection_text, words_from
 from rimrep_assets.domain.release import json_bytes
 from rimrep_assets.domain.schedule import checked_zone
@@ -88,6 +88,9 @@ def propose(asked: Asked, *, cache: Path, source_roots: tuple[Path, ...], scratc
         _put_times(draft, seen, rhythm)
         _ = draft.dataset()
     except RimrepError as error:
+        if error.advice == DataError.advice_by_default:
+            # There is no catalog yet that could be changed.
+            error.advice = "mend the file, or ask who made it, then run `rimrep init` again; nothing was written."
         raise error.about(dataset_id) from error
     url = asked.address if seen.is_http else None
     title = title_from(words_in_name)
@@ -113,7 +116,11 @@ def propose(asked: Asked, *, cache: Path, source_roots: tuple[Path, ...], scratc
         files=written,
         source=placing.url,
         copied=copied,
-        guesses=(*draft.guesses(f"{folder}/dataset.yaml"), *words.guesses(f"{folder}/datapackage.json")),
+        guesses=(
+            *draft.guesses(f"{folder}/dataset.yaml"),
+            *orders_guessed(schema, f"{folder}/{schema_file}"),
+            *words.guesses(f"{folder}/datapackage.json"),
+        ),
         taken=words.taken,
         notes=tuple(notes),
         variables=placing.variables,

@@ -33,6 +33,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def absolute(location: str) -> str:
+    """A path as seen from the current folder; an address on the web or of a store as it is."""
+    if "://" in location or location.startswith("git@"):
+        return location
+    return str(Path(location).expanduser().absolute())
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where this platform's parts are; every field comes from the command line or the environment."""
@@ -51,22 +58,27 @@ class Settings:
     """where this platform shows the store's ``public/`` folder on the web; for links in Dagster, never published"""
     pygeoapi_url: str | None = None
     """where this platform's pygeoapi answers; for links in Dagster, never published"""
+    dask_scheduler: str | None = None
+    """address of the environment's own scheduler, for datasets that ask for dask"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         home = Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        data_folder = Path(environment.get("RIMREP_DATA") or home / "rimrep")
+        # Absolute from here on: parts of the platform run in other folders than the one that was meant.
+        data_folder = Path(absolute(environment.get("RIMREP_DATA") or str(home / "rimrep")))
         roots = environment.get("RIMREP_SOURCES", "")
+        store = environment.get("RIMREP_STORE")
         return cls(
-            catalog=environment.get("RIMREP_CATALOG") or str(data_folder / "catalog.git"),
-            store=environment.get("RIMREP_STORE") or None,
+            catalog=absolute(environment.get("RIMREP_CATALOG") or str(data_folder / "catalog.git")),
+            store=absolute(store) if store else None,
             environment=environment.get("RIMREP_ENVIRONMENT") or "development",
             data_folder=data_folder,
-            source_roots=tuple(Path(root) for root in roots.split(os.pathsep) if root),
+            source_roots=tuple(Path(absolute(root)) for root in roots.split(os.pathsep) if root),
             s3=S3Access.from_environment(environment),
             cache_bytes=int(environment.get("RIMREP_CACHE_BYTES") or CACHE_BYTES),
             files_url=environment.get("RIMREP_FILES_URL") or None,
             pygeoapi_url=environment.get("RIMREP_PYGEOAPI_URL") or None,
+            dask_scheduler=environment.get("RIMREP_DASK_SCHEDULER") or None,
         )
 
     @property
@@ -116,6 +128,7 @@ class Workbench:
     scratch: Path
     now: Callable[[], datetime] = utc_now
     progress: Callable[[str], None] = silent
+    dask_scheduler: str | None = None
 
     @property
     def id(self) -> str:
@@ -129,10 +142,15 @@ class Workbench:
         """A local copy of a source file, fetched once an attempt. Raises: Unavailable, DataError."""
         key = f"{file.name}:{file.digest}"
         if key not in self._fetched:
-            target = self.scratch / "sources" / file.digest[:16]
+            target = self.fetched / file.digest[:16]
             target.mkdir(parents=True, exist_ok=True)
             self._fetched[key] = self.source.fetch(file, target)
         return self._fetched[key]
+
+    @property
+    def fetched(self) -> Path:
+        """Where ``fetch`` puts files: in a folder named by the first 16 letters of the digest."""
+        return self.scratch / "sources"
 
     def scratch_folder(self, name: str) -> Path:
         folder = self.scratch / name
@@ -164,6 +182,7 @@ def open_workbench(
         attempt=attempt,
         scratch=scratch,
         progress=progress,
+        dask_scheduler=settings.dask_scheduler,
     )
 
 

@@ -194,13 +194,15 @@ def _open_grid(address: str, icechunk_tag: str | None) -> Any:
         return xarray.open_zarr(address, chunks=None)
     import icechunk
 
+    from rimrep_assets.ports.grid_repository import authorized
+
     if address.startswith("s3://"):
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         storage = icechunk.s3_storage(bucket=bucket, prefix=prefix, from_env=True)
     else:
         storage = icechunk.local_filesystem_storage(address)
     try:
-        session = icechunk.Repository.open(storage).readonly_session(tag=icechunk_tag)
+        session = authorized(icechunk.Repository.open(storage)).readonly_session(tag=icechunk_tag)
     except icechunk.IcechunkError as error:
         raise ValueError(f"tag {icechunk_tag}: {error}") from error
     return xarray.open_zarr(session.store, chunks=None, consolidated=False)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def post_worker_init(worker):
 def child_exit(server, worker):
     (WORKERS / str(worker.pid)).unlink(missing_ok=True)
 """
+MAILTO = """href="mailto:{{ config['metadata']['contact']['email'] }}\""""
+CONTACT = """href="{{ config['metadata']['contact']['url'] or config['server']['url'] }}\""""
 
 
 class PygeoapiServer(Component):
@@ -132,11 +135,30 @@ class PygeoapiServer(Component):
             # Its admin API rewrites the configuration and loses concurrent changes.
             "admin": False,
         }
+        contact = configuration["metadata"].get("contact")
+        if not (isinstance(contact, dict) and contact.get("email")):
+            _without_mail(configuration, self.folder / "templates")
         openapi["servers"] = [{"url": self.url}]
         for name, document in (("config.yaml", configuration), ("openapi.yaml", openapi)):
             fresh = self.folder / f".{name}"
             fresh.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
             fresh.replace(self.folder / name)
+
+
+def _without_mail(configuration: dict[str, Any], folder: Path) -> None:
+    """Let pages point at the contact's address on the web; pygeoapi's own write a mail to nobody where none is told.
+
+    Templates of another version, or of the people who wrote the header, are left as they are.
+    """
+    if "templates" in configuration["server"]:
+        return
+    spec = find_spec("pygeoapi")
+    assert spec is not None and spec.origin is not None
+    folder.mkdir(exist_ok=True)
+    for name in ("_base.html", "landing_page.html"):
+        text = (Path(spec.origin).parent / "templates" / name).read_text()
+        (folder / name).write_text(text.replace(MAILTO, CONTACT))
+    configuration["server"]["templates"] = {"path": str(folder)}
 
 
 def _mapping(path: Path, problems: list[str]) -> dict[str, Any]:

@@ -269,8 +269,9 @@ maybe = st.none() | words
 @given(
     settings=st.builds(
         Settings,
-        catalog=words,
-        store=maybe,
+        # Settings are absolute once they are read.
+        catalog=words.map("/{}".format),
+        store=st.none() | words.map("/{}".format),
         environment=words,
         data_folder=words.map(lambda word: Path("/" + word)),
         s3=st.builds(
@@ -284,6 +285,7 @@ maybe = st.none() | words
         cache_bytes=st.integers(1, 10**12),
         files_url=maybe,
         pygeoapi_url=maybe,
+        dask_scheduler=maybe,
     )
 )
 def test_a_worker_reads_the_settings_that_its_run_has(settings):

@@ -28,8 +28,10 @@ LON = np.array([145.0, 145.5, 146.0])
 
 
 def grid_dataset(**keys: Any) -> Dataset:
-    """A grid's dataset.yaml; ``steps`` are added to ``read_netcdf``, ``layout`` and ``coordinates`` as they are."""
-    steps = {"read_netcdf": {}, **keys.get("steps", {})}
+    """A grid's dataset.yaml; ``steps`` are added to ``read_netcdf``, unless one of them is another reader."""
+    steps = keys.get("steps", {})
+    if not steps.keys() & {"read_geotiff", "read_zarr"}:
+        steps = {"read_netcdf": {}, **steps}
     return Dataset.model_validate(
         {
             "id": "d",
@@ -111,7 +113,10 @@ class Sample:
 
 
 def header_of(path: Path, dataset: Dataset) -> GridHeader:
-    return read_header(path, path.name, hashlib.sha256(path.read_bytes()).hexdigest(), dataset)
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.read_bytes())
+    return read_header(path, path.name, digest.hexdigest(), dataset)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import xarray as xr
 import zarr
 
 from rimrep_assets.domain import grid_block, grid_chunks, grid_source
-from rimrep_assets_tests.domain.grid_bench import Published, Sample, grid_dataset, told
+from rimrep_assets_tests.domain.grid_bench import LAT, LON, Published, Sample, grid_dataset, told
 
 LAYOUT = {"chunks": {"time": 2, "lat": 2, "lon": 2}}
 
@@ -106,3 +106,26 @@ def test_encodings_that_only_zarr_knows_are_left_to_it(tmp_path, monkeypatch):
     by_zarr = written(tmp_path)
     assert by_zarr.content() == direct.content()
     assert told(by_zarr) == {}
+
+
+def test_files_that_know_no_time_are_read_by_the_fast_way_too(tmp_path, monkeypatch):
+    rules = {"set_time": {"name": "%Y%m%d.nc"}}
+    paths = [tmp_path / f"2020010{d}.nc" for d in (1, 2, 3)]
+    for number, path in enumerate(paths):
+        values = np.arange(12, dtype="i2").reshape(4, 3) + 9 * number
+        axes = {"lat": LAT, "lon": LON}
+        xr.Dataset({"sst": (("lat", "lon"), values)}, axes).to_netcdf(path, engine="netcdf4")
+
+    def published() -> Published:
+        return Published(grid_dataset(steps=rules, layout=LAYOUT)).to(*paths)
+
+    slow = grid_source.SourceFile.read
+    with monkeypatch.context() as patched:
+        patched.setattr(grid_source, "chunk_indexes", lambda *_: {})
+        slowly = published()
+    monkeypatch.setattr(grid_source.SourceFile, "read", lambda *_: pytest.fail("the slow way was taken"))
+    fast = published()
+    monkeypatch.setattr(grid_source.SourceFile, "read", slow)
+    assert fast.content() == slowly.content()
+    with fast.xarray() as ours, xr.open_dataset(paths[1]) as theirs:
+        np.testing.assert_array_equal(ours.sst.values[1], theirs.sst.values)

@@ -97,8 +97,9 @@ def test_a_whole_file_is_never_taken_for_a_cut_one(tmp_path, form, unlimited):
         file.createDimension("lat", 3)
         time = file.createVariable("time", "f8", ("time",))
         time.units = "days since 2000-01-01"
+        file.createDimension("lon", 1)
         file.createVariable("lat", "f4", ("lat",))[:] = [1, 2, 3]
-        file.createVariable("lon", "f4", ("lat",))[:] = [1, 2, 3]
+        file.createVariable("lon", "f4", ("lon",))[:] = [1]
         file.createVariable("v", "i1", ("time", "lat"))[:] = np.ones((3, 3))
         time[:] = [0, 1, 2]
     assert read_header(path, "a.nc", "x", grid_dataset()).file.times != ()
@@ -109,8 +110,9 @@ def test_one_odd_record_variable_is_not_padded(tmp_path):
     with netCDF4.Dataset(str(path), "w", format="NETCDF3_CLASSIC") as file:
         file.createDimension("r", None)
         file.createDimension("n", 3)
-        for name in ("lat", "lon"):
-            file.createVariable(name, "f4", ("n",))[:] = [1, 2, 3]
+        file.createDimension("m", 1)
+        for name, dim in (("lat", "n"), ("lon", "m")):
+            file.createVariable(name, "f4", (dim,))[:] = 1
         file.createVariable("v", "i1", ("r", "n"))[:] = np.ones((5, 3))
     dataset = grid_dataset(coordinates={"x": "lon", "y": "lat"})
     assert read_header(path, "a.nc", "x", dataset).layout.dimensions["r"] == 5

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.partition import Partition
 
 NOW = datetime(2024, 3, 15, tzinfo=UTC)
@@ -98,3 +98,61 @@ def test_a_partition_that_has_ended_has_no_key_after_its_end():
 
 def test_a_partition_that_begins_in_the_future_has_no_key_yet():
     assert Partition(by="year", start="2030", file_time="%Y").keys(NOW) == []
+
+
+MONTHLY = Partition(by="month", start="2023-11", end="2024-02", file_time="*_%Y-%m.csv")
+DAILY = Partition(by="day", start="2024-03-10", file_time="*_%Y%m%d.nc")
+
+
+@pytest.mark.parametrize(
+    ("partition", "told", "found"),
+    [
+        (MONTHLY, "2024-01", ("2024-01", "2024-01")),
+        (MONTHLY, "2024", ("2024-01", "2024-02")),
+        (MONTHLY, "2023...2024-01", ("2023-11", "2024-01")),
+        (MONTHLY, "2020...2030", ("2023-11", "2024-02")),
+        (DAILY, "2024-03", ("2024-03-10", "2024-03-15")),
+        (DAILY, "2024-03-12...2024", ("2024-03-12", "2024-03-15")),
+    ],
+)
+def test_a_range_takes_whole_years_and_months(partition, told, found):
+    assert partition.range_of(told, NOW) == found
+
+
+@pytest.mark.parametrize(
+    ("partition", "told", "why"),
+    [
+        (MONTHLY, "2024-02...2023-12", "ends before it begins: write 2023-12...2024-02"),
+        (MONTHLY, "2024...2023-12", "ends before it begins"),
+        (MONTHLY, "2023-11..2024-01", "a range is written with three dots: 2023-11...2024-01"),
+        (MONTHLY, "2024-13", "'2024-13' is not a month like 2023-11, or what holds several, like 2023"),
+        (MONTHLY, "2024-01-05", "'2024-01-05' is not a month like 2023-11"),
+        (MONTHLY, "2024-01...", "'' is not a month"),
+        (MONTHLY, "", "'' is not a month"),
+        (MONTHLY, "january", "'january' is not a month"),
+        (MONTHLY, "2025", "there is no partition in '2025'"),
+        (DAILY, "2024-02-30", "'2024-02-30' is not a day like 2024-03-10, or what holds several, like 2024-03 or 2024"),
+    ],
+)
+def test_a_range_that_is_none_is_told_why_and_which_partitions_there_are(partition, told, why):
+    with pytest.raises(DefinitionError) as refused:
+        partition.range_of(told, NOW)
+    keys = partition.keys(NOW)
+    assert why in str(refused.value)
+    assert f"its partitions are {keys[0]} to {keys[-1]}, one a {partition.by}" in str(refused.value)
+
+
+def test_a_dataset_that_begins_later_has_no_partition_yet():
+    with pytest.raises(DefinitionError, match=r"no partition yet: partition.start 2030-01-01"):
+        Partition(by="day", start="2030-01-01", file_time="%Y%m%d.nc").range_of("2030", NOW)
+
+
+@given(DAYS, st.text(alphabet="0123456789-.", max_size=24))
+def test_whatever_is_told_is_a_range_of_keys_or_refused(start, told):
+    partition = by("month", start)
+    keys = partition.keys(datetime(2069, 1, 1, tzinfo=UTC))
+    try:
+        first, last = partition.range_of(told, datetime(2069, 1, 1, tzinfo=UTC))
+    except DefinitionError:
+        return
+    assert first in keys and last in keys and first <= last

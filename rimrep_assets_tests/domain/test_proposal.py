@@ -18,7 +18,7 @@ from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.proposal import Draft, in_one_line
 from rimrep_assets.domain.proposal_csv import first_rows, form_of, look_at_columns, missing_words
-from rimrep_assets.domain.proposal_marks import GUESS, guesses_in, still_guesses, without_marks
+from rimrep_assets.domain.proposal_marks import GUESS, guesses_in, guesses_in_schema, still_guesses, without_marks
 from rimrep_assets.domain.proposal_names import (
     families,
     family_of,
@@ -247,3 +247,63 @@ def test_words_for_missing_numbers_zones_and_odd_times_are_found(tmp_path):
     assert looks["n"].type == "integer"
     assert missing_words(looks.values()) == {"NA": ["n"]}
     assert looks["name"].missing == ()
+
+
+def test_dates_that_fit_both_orders_are_known_as_such(tmp_path):
+    text = "both_date,first_date,second_date,dash_date,iso_date\n" + "".join(
+        f"0{i}/02/2024,{i + 12}/02/2024,02/{i + 12}/2024 10:00,02-{i + 12}-2024,2024-02-0{i}\n" for i in range(1, 6)
+    )
+    path = written(tmp_path, text.encode())
+    form = form_of(path, "a.csv")
+    looks = look_at_columns([first_rows(path, "a.csv", form.reading, form.header)], form.header)
+    assert [(look.form, look.either_order) for look in looks] == [
+        ("%d/%m/%Y", True),
+        ("%d/%m/%Y", False),
+        ("%m/%d/%Y %H:%M", False),
+        ("%m-%d-%Y", False),
+        (None, False),
+    ]
+
+
+def test_marks_in_a_schema_are_found_in_words_and_not_in_names():
+    fields = [
+        {"name": "day", "type": "date", "description": f"{GUESS}Read day before month."},
+        {"name": f"{GUESS}odd", "type": "string", "title": "Odd"},
+    ]
+    told = guesses_in_schema({"fields": fields})
+    assert len(told) == 1
+    assert told[0].startswith("tableschema.json: day.description: '(guess) Read day before month.' is still a guess")
+    assert guesses_in_schema(None) == guesses_in_schema({"variables": {}}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "attribute", "text", "why"),
+    [
+        ("title", "title", "Ocean radar, hourly, 2022-03-12T00:30:00Z", "2022-03-12T00 looks like the time of one file"),
+        ("title", "title", "Sea level 20110901", "20110901 looks like the time of one file"),
+        ("description", "summary", "Sea level of the reef at 2011-09-01 00:00:00.", "looks like the time of one file"),
+        ("citation", "citation", "IMOS, [year-of-data-download], [Title], [data-access-URL]",
+         "[year-of-data-download] is to be filled in"),
+    ],
+)  # fmt: skip
+def test_what_a_file_says_of_itself_alone_is_marked(key, attribute, text, why):
+    words = words_from("x", "X", ["x"], {attribute: text}, year=2026, url=None)
+    assert words.package[key] == GUESS + text
+    assert key not in words.taken
+    (guess,) = (guess for guess in words.guesses("datapackage.json") if guess.key == key)
+    assert why in guess.why
+    assert guess.why.startswith(f"the file's {attribute}; ")
+
+
+@pytest.mark.parametrize(
+    ("key", "attribute", "text"),
+    [
+        ("title", "title", "Sea level 2010 to 2024 of the reef [m]"),
+        ("description", "summary", "Sea level of the reef since 2011-09-01, adjusted."),
+        ("citation", "citation", "CSIRO (2020). Sea level [1]."),
+    ],
+)
+def test_what_holds_for_every_file_is_taken_without_a_mark(key, attribute, text):
+    words = words_from("x", "X", ["x"], {attribute: text}, year=2026, url=None)
+    assert words.package[key] == text
+    assert words.taken[key] == attribute

@@ -70,6 +70,10 @@ def same_days(one, other) -> bool:
     )
 
 
+SWITCHES = {"grid to v2": "zarr.json", "grid to v3 from v2": ".zmetadata"}
+"""kinds in which the plain copy changes its format, and the root of the format that it leaves"""
+
+
 class Scene:
     """A world before and after a change of its source; ``old`` is None before the first publication."""
 
@@ -86,13 +90,17 @@ class Scene:
                 first[1] = write_table(source, "b.csv", rows=4, shift=2, site="Myrmidon Reef")
             self.new = expected_rows(*first)
         else:
-            self.world.describe(GRID_YAML, self._grid_schema(root))
+            format = 2 if kind.endswith("v2") and kind != "grid to v2" else 3
+            self.yaml = {**GRID_YAML, "layout": {**GRID_YAML["layout"], "plain_format": format}}
+            self.world.describe(self.yaml, self._grid_schema(root))
             paths = [write_day(source, day) for day in range(6)]
             self.old = expected_days(*paths) if kind != "grid first" else None
             if self.old is not None:
                 self._publish()
-                if kind == "grid append":
+                if kind.startswith("grid append"):
                     paths += [write_day(source, day) for day in (6, 7, 8)]
+                elif kind in SWITCHES:
+                    self.change_format(5 - format)
                 else:
                     paths[1] = write_day(source, 1, shift=50)
             self.new = expected_days(*paths)
@@ -110,6 +118,12 @@ class Scene:
         attempt = aside.attempt(GRID)
         candidate = attempt.prepare(attempt.stage()[1])
         return curated_part(json.loads(candidate.record)["table_or_grid_schema"])
+
+    def change_format(self, format: int) -> None:
+        """Let the catalog ask for the other format of the plain copy."""
+        layout = {**self.yaml["layout"], "plain_format": format}
+        self.world.write(f"datasets/{GRID}/dataset.yaml", {**self.yaml, "layout": layout})
+        self.world.commit(f"plain copy in format {format}")
 
     def _publish(self) -> None:
         assert self.world.attempt(self.dataset).publish() is not None
@@ -148,6 +162,9 @@ class Scene:
         if days is None:
             assert self.old is None, "the plain copy cannot be opened although a release stands"
             return "old"
+        if self.kind in SWITCHES and same_days(days, self.old):
+            # The same days in another format: it is the old copy as long as its root is there.
+            return "old" if (root / "public" / GRID / "data.zarr" / SWITCHES[self.kind]).exists() else "new"
         if same_days(days, self.new):
             return "new"
         if self.old is not None and same_days(days, self.old):
@@ -178,7 +195,10 @@ def stable_table_of(path: Path):
     return pq.read_table(path, columns=["site"]).to_pylist()
 
 
-KINDS = ["table first", "table replaced", "grid first", "grid append", "grid re-issue"]
+KINDS = [
+    *("table first", "table replaced", "grid first", "grid append", "grid re-issue"),
+    *("grid append v2", "grid to v2", "grid to v3 from v2"),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

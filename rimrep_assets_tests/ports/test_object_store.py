@@ -133,3 +133,30 @@ def test_a_server_that_is_not_there_is_unavailable_and_no_secret_is_told():
 def test_an_address_of_another_kind_is_refused():
     with pytest.raises(DefinitionError, match="is not the address of a store"):
         open_store("ftp://somewhere")
+
+
+def test_without_credentials_the_address_of_a_cloud_is_not_what_is_told():
+    from obstore.exceptions import GenericError
+
+    class Asking:
+        def get(self, path: str) -> None:
+            raise GenericError(
+                "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1.1ms, after 10 "
+                "retries - HTTP error: error sending request"
+            )
+
+    store = open_store("s3://nope/x")
+    store._store = Asking()
+    with pytest.raises(Unavailable) as told:
+        store.read("a")
+    assert "there are no AWS credentials for the store s3://nope/x" in str(told.value)
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in str(told.value)
+    assert "169.254" not in str(told.value)
+
+
+def test_a_folder_that_cannot_be_made_is_named_in_words(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable) as told:
+        open_store(str(tmp_path / "file/store"))
+    assert str(tmp_path / "file/store") in str(told.value)
+    assert "name a folder that can be made" in str(told.value)

@@ -66,3 +66,18 @@ def test_downloads_beyond_the_limit_are_removed_oldest_first(tmp_path):
         os.utime(folder / name, (1000 - age, 1000 - age))
     assert there.shrink_cache() == 10
     assert sorted(p.name for p in folder.iterdir()) == ["middle", "new"]
+
+
+def test_paths_that_were_told_from_the_current_folder_are_absolute_from_then_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = Settings.from_environment(
+        {"RIMREP_DATA": "rel", "RIMREP_STORE": "out/{access}", "RIMREP_SOURCES": f"one{os.pathsep}/two"}
+    )
+    assert there.data_folder == tmp_path / "rel"
+    assert there.catalog == str(tmp_path / "rel/catalog.git")
+    assert there.uses_example_catalog
+    assert there.store == str(tmp_path / "out/{access}")
+    assert there.source_roots == (tmp_path / "one", Path("/two"))
+    assert Settings.from_environment({"RIMREP_CATALOG": "catalog"}).catalog == str(tmp_path / "catalog")
+    web = Settings.from_environment({"RIMREP_CATALOG": "https://example.org/a.git", "RIMREP_STORE": "s3://b/{access}"})
+    assert (web.catalog, web.store) == ("https://example.org/a.git", "s3://b/{access}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -140,3 +141,26 @@ def test_a_configuration_that_pygeoapi_does_not_start_on_shows_its_log(tmp_path)
     (tmp_path / "o.yml").write_text(yaml.safe_dump(OPENAPI))
     with pytest.raises(Unavailable, match=r"(?s)pygeoapi did not become ready.*the end of its log:.*Error"):
         PygeoapiServer(tmp_path / "c.yml", tmp_path / "o.yml", tmp_path / "run").start()
+
+
+def test_a_page_points_at_nobody_where_no_mail_is_told(server):
+    def mails() -> list[str]:
+        pages = [
+            requests.get(f"{server.url}{path}", params={"f": "html"}, timeout=30).text for path in ("/", "/collections")
+        ]
+        assert all("Contact" in page for page in pages)
+        return [mail for page in pages for mail in re.findall('href="mailto:([^"]*)"', page)]
+
+    assert mails() == ["test@example.org"] * 3
+    good = server.configuration.read_text()
+    configuration = yaml.safe_load(good)
+    configuration["metadata"]["contact"] = {"name": "Test", "url": "https://example.org/contact"}
+    server.configuration.write_text(yaml.safe_dump(configuration))
+    try:
+        server.reload()
+        assert mails() == []
+        assert 'href="https://example.org/contact"' in requests.get(f"{server.url}/?f=html", timeout=30).text
+    finally:
+        server.configuration.write_text(good)
+        server.reload()
+    assert len(mails()) == 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rimrep_assets.domain.errors import Unavailable
 from rimrep_assets.domain.source_file import SourceFile
-from rimrep_assets.ports.sources.selection import is_shapefile, joint_digest
+from rimrep_assets.ports.sources.selection import digest_of_members
 
 
 def deliver(file: SourceFile, members: Sequence[tuple[str, Path]], to: Path) -> Path:
@@ -28,8 +28,7 @@ def deliver(file: SourceFile, members: Sequence[tuple[str, Path]], to: Path) -> 
             digests = [(name, _copy(path, Path(staging) / str(i))) for i, (name, path) in enumerate(members)]
         except OSError as error:
             raise Unavailable(f"{file.name} cannot be read: {error.strerror}") from error
-        digest = joint_digest(digests) if is_shapefile(file.name) else digests[0][1]
-        if digest != file.digest:
+        if not digests or digest_of_members(file.name, digests) != file.digest:
             raise Unavailable(f"{file.name} was changed after it was looked at")
         # Sidecars first: who sees the file itself finds them beside it.
         for i, (name, _) in reversed(list(enumerate(members))):

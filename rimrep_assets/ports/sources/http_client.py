@@ -44,6 +44,13 @@ class HttpClient:
     max_bytes: int | None = None
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
+    def __getstate__(self) -> dict[str, object]:
+        # Connections stay here; in another process new ones are made.
+        return {name: value for name, value in vars(self).items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _local=threading.local())
+
     def text(self, url: str, *, max_bytes: int = 64 << 20) -> tuple[str, str]:
         """``(text, final url)`` of a document. Raises: NotThere, DataError, Unavailable."""
         response = self.get(url)

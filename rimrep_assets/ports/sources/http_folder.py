@@ -1,7 +1,7 @@
 """A source on a web server: one file, or a folder that answers with a listing of itself.
 
-Here belongs what a sighting asks of the server. Not here: retries and resuming (``http_client``), reading a
-listing (``http_index``), keeping what was downloaded (``download_cache``).
+Here belongs what a sighting asks of the server. Not here: retries and resuming (``http_client``), walking through
+folders (``http_walk``), keeping what was downloaded (``download_cache``).
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from rimrep_assets.ports.sources.delivery import deliver
 from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.glancing import glance_from
 from rimrep_assets.ports.sources.http_client import HttpClient, NotThere
-from rimrep_assets.ports.sources.http_index import Listing, read_listing
 from rimrep_assets.ports.sources.http_transfer import Downloaded, Stamp
+from rimrep_assets.ports.sources.http_walk import HttpWalk
 from rimrep_assets.ports.sources.protocol import Glance, Pick, Sighting
 from rimrep_assets.ports.sources.selection import (
     SIDECARS,
     Chosen,
     Selection,
     choose,
+    digest_of_members,
+    is_one_file,
     is_shapefile,
-    joint_digest,
+    is_store,
+    members_of_store,
     picked,
     refuse_unsafe,
 )
 
-DEEPEST = 16
-MOST_FILES = 200_000
 GLANCE_S = (5.0, 15.0)
 """to connect and to answer: who glances comes again, and has others to look at"""
 CONNECTIONS = 4
@@ -78,8 +79,8 @@ class HttpFolder:
         if base is None:
             name = self._own_name()
             only = picked([Chosen(name)], pick)
-            return [self._sight(Chosen(c.name, self._sidecars(c.name)), earlier) for c in only]
-        return self._sight_all(picked(choose(names, self.selection, address=self.url), pick), earlier)
+            return self._sight_all([Chosen(c.name, self._sidecars(c.name)) for c in only], earlier)
+        return self._sight_all(picked(choose(names, self._selected(), address=self.url), pick), earlier)
 
     def glance(self, known: Sequence[SourceFile] = ()) -> Glance:
         """See ``SourceFolder.glance``; a listing that tells sizes and seconds saves asking for every file."""
@@ -91,7 +92,7 @@ class HttpFolder:
     def _glance(self, known: Sequence[SourceFile]) -> Glance:
         try:
             base = self._base()
-            chosen = choose(self._names(base), self.selection, address=self.url) if base else []
+            chosen = choose(self._names(base), self._selected(), address=self.url) if base else []
         except NotThere as error:
             raise DefinitionError(f"there is no source at {self.url} (status 404)") from error
         if base is None:
@@ -113,18 +114,18 @@ class HttpFolder:
             raise Unavailable(f"{error} was listed but is not there") from error
 
     def _fits(self, chosen: Chosen, file: SourceFile, stamps: Mapping[str, Stamp]) -> bool:
-        if not is_shapefile(chosen.name):
+        if is_one_file(chosen.name):
             return stamps[chosen.name].fits(file)
-        # A shapefile has no validator of its own; those of its parts are remembered where they were downloaded.
+        # Several parts have no validator together; that of each is remembered where it was downloaded.
         parts = {name: self.cache.seen(self._address(name)) for name in chosen.members}
         seen = [(name, part.digest) for name, part in parts.items() if part is not None and stamps[name].fits(part)]
-        return len(seen) == len(parts) and joint_digest(seen) == file.digest
+        return len(seen) == len(parts) and digest_of_members(chosen.name, seen) == file.digest
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
         """See ``SourceFolder.fetch``; bytes that looking downloaded are not asked for again."""
         refuse_unsafe(file.name)
         try:
-            found = [self._part(file, name) for name in (file.name, *self._sidecars(file.name))]
+            found = [self._part(file, name) for name in self._members(file.name)]
         except NotThere as error:
             raise Unavailable(f"{error} was withdrawn after it was looked at") from error
         try:
@@ -142,48 +143,47 @@ class HttpFolder:
                 with self.client.get(self.url, {"Range": "bytes=0-0"}) as response:
                     final, kind = str(response.url), response.headers.get("Content-Type", "")
                 self._known_base = final if urlsplit(final).path.endswith("/") else None
+                if self._known_base is None and self._is_one_store:
+                    self._known_base = f"{final}/"
                 if self._known_base is None and _is_web_page(kind, self._own_name()):
                     raise DefinitionError(f"{self.url} answers with a web page; the address of a folder ends in '/'")
+            if self._known_base is not None and self._is_one_store:
+                # Names count from the folder in which the store lies, as for every other store.
+                self._known_base = urljoin(self._known_base, "..")
         return self._known_base
 
+    def _selected(self) -> Selection:
+        return EVERYTHING if self._is_one_store else self.selection
+
+    @property
+    def _is_one_store(self) -> bool:
+        """Whether the address names a Zarr store itself."""
+        return is_store(unquote(urlsplit(self.url).path.rstrip("/")))
+
     def _own_name(self) -> str:
-        name = unquote(urlsplit(self.url).path.rsplit("/", 1)[-1])
+        name = unquote(urlsplit(self.url).path.rstrip("/").rsplit("/", 1)[-1])
         refuse_unsafe(name)
         return name
 
     def _names(self, base: str) -> list[str]:
         """All files below ``base``, also in folders that the globs reach."""
-        names: list[str] = []
-        todo = [""]
-        while todo:
-            below = todo.pop()
-            listing = self._listing(base, below)
-            names += [f"{below}{name}" for name in listing.files]
-            self._listed |= {f"{below}{name}": stamp for name, stamp in listing.stamps.items()}
-            inner = [f"{below}{name}" for name in listing.folders]
-            todo += [f"{name}/" for name in inner if self.selection.may_hold(name)]
-            if below.count("/") > DEEPEST or len(names) > MOST_FILES:
-                raise DataError(f"{self.url}: more than {DEEPEST} folders deep or {MOST_FILES} files")
+        walk = self._walk(base)
+        begin = f"{self._own_name()}/" if self._is_one_store else ""
+        names = walk.names(begin, self._selected().may_hold)
+        self._listed |= walk.stamps
         return names
 
-    def _listing(self, base: str, below: str) -> Listing:
-        address = base + quote(below)
-        try:
-            text, final = self.client.text(address)
-        except NotThere:
-            if not below:
-                raise
-            raise Unavailable(f"{address} was listed but is not there") from None
-        return read_listing(text, url=final)
+    def _walk(self, base: str) -> HttpWalk:
+        return HttpWalk(self.client, base, self.url)
 
     def _sight_all(self, chosen: Sequence[Chosen], known: Mapping[str, SourceFile]) -> Sighting:
         sighting: Sighting = []
         failed: list[RimrepError] = []
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            waiting = [pool.submit(self._sight, one, known) for one in chosen]
-            for future in waiting:
+            waiting = [(one, [pool.submit(self._ask, m, known.get(m)) for m in one.members]) for one in chosen]
+            for one, futures in waiting:
                 try:
-                    sighting.append(future.result())
+                    sighting.append(_joined(one, [future.result() for future in futures]))
                 except RimrepError as error:
                     failed.append(error)
                     # Of a server that is down nothing is learned by asking for every file.
@@ -195,17 +195,6 @@ class HttpFolder:
             if problems:
                 raise kind(problems)
         return sighting
-
-    def _sight(self, chosen: Chosen, known: Mapping[str, SourceFile]) -> SourceFile:
-        if not is_shapefile(chosen.name):
-            return self._ask(chosen.name, known.get(chosen.name))
-        parts = [self._ask(name, None) for name in chosen.members]
-        return SourceFile(
-            name=chosen.name,
-            digest=joint_digest((part.name, part.digest) for part in parts),
-            size=sum(part.size for part in parts),
-            url=parts[0].url,
-        )
 
     def _ask(self, name: str, known: SourceFile | None) -> SourceFile:
         """What lies at ``name`` now; asks on condition where an earlier sighting has a validator."""
@@ -240,7 +229,7 @@ class HttpFolder:
     def _part(self, file: SourceFile, name: str) -> tuple[str, Path, str]:
         """``(name, path, digest)`` of one of the files that make up ``file``. Raises: NotThere."""
         address = self._address(name)
-        if is_shapefile(file.name):
+        if not is_one_file(file.name):
             seen = self.cache.seen(address)
             digest = seen.digest if seen else ""
         else:
@@ -256,6 +245,16 @@ class HttpFolder:
             raise Unavailable(f"{address}: the download cache lost it; is its disk full?")
         return name, path, digest
 
+    def _members(self, name: str) -> tuple[str, ...]:
+        """All that belongs to ``name``. Raises: NotThere where a store has nothing any more."""
+        base = self._base()
+        if base is None or not is_store(name):
+            return (name, *self._sidecars(name))
+        members = members_of_store(name, self._walk(base).names(f"{name}/", lambda _: True))
+        if not members:
+            raise NotThere(self._address(name))
+        return members
+
     def _sidecars(self, name: str) -> tuple[str, ...]:
         """The parts of a shapefile besides ``name``, from the listing or, without one, by asking for each."""
         if not is_shapefile(name):
@@ -263,7 +262,7 @@ class HttpFolder:
         base = self._base()
         if base is not None:
             folder = name[: name.rfind("/") + 1]
-            beside = [folder + other for other in self._listing(base, folder).files]
+            beside = [folder + other for other in self._walk(base).listing(folder).files]
             return next((c.sidecars for c in choose(beside, EVERYTHING, address=self.url) if c.name == name), ())
         others = [name[:-4] + (suffix.upper() if name.endswith(".SHP") else suffix) for suffix in SIDECARS]
         return tuple(other for other in others if self._is_there(other))
@@ -280,6 +279,19 @@ class HttpFolder:
         if base is not None:
             return base + quote(name)
         return self.url if name == self._own_name() else urljoin(self.url, quote(name))
+
+
+def _joined(chosen: Chosen, parts: Sequence[SourceFile]) -> SourceFile:
+    """A file of a source from the sightings of its members."""
+    if is_one_file(chosen.name):
+        return parts[0]
+    first = parts[0].url
+    return SourceFile(
+        name=chosen.name,
+        digest=digest_of_members(chosen.name, [(part.name, part.digest) for part in parts]),
+        size=sum(part.size for part in parts),
+        url=first[: first.rindex(quote(chosen.name)) + len(quote(chosen.name))] if is_store(chosen.name) else first,
+    )
 
 
 def _whole(got: Downloaded | None, address: str) -> Downloaded:

@@ -7,6 +7,7 @@ which names count (``selection``), when bytes need not be read again (``digest_m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import file_digest
 from pathlib import Path
 
 from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
@@ -20,10 +21,13 @@ from rimrep_assets.ports.sources.selection import (
     Chosen,
     Selection,
     choose,
+    digest_of_members,
     is_shapefile,
-    joint_digest,
+    is_store,
+    members_of_store,
     picked,
     refuse_unsafe,
+    store_of,
 )
 
 
@@ -86,7 +90,7 @@ class LocalFolder:
         known = [(name, digest) for name, digest in digests if digest is not None]
         if len(known) < len(digests):
             return None
-        return joint_digest(known) if is_shapefile(chosen.name) else known[0][1]
+        return digest_of_members(chosen.name, known)
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
         """See ``SourceFolder.fetch``."""
@@ -97,6 +101,18 @@ class LocalFolder:
             self._refuse_outside(path)
         return deliver(file, members, to)
 
+    def path_of(self, name: str) -> Path:
+        """Where a file lies on this machine. Raises: DefinitionError when that is no folder that may be read."""
+        refuse_unsafe(name)
+        path = self._path(name)
+        self._refuse_outside(path)
+        return path
+
+    def digest_now(self, name: str) -> str:
+        """The sha256 of a file's bytes as they are now. Raises: as ``path_of``; OSError when it is gone."""
+        with self.path_of(name).open("rb") as stream:
+            return file_digest(stream, "sha256").hexdigest()
+
     def _chosen(self) -> list[Chosen]:
         self._refuse_outside(self.root)
         if not self.root.exists():
@@ -106,10 +122,11 @@ class LocalFolder:
             only = choose(beside, Selection(("**",)), address=self.address)
             return [c for c in only if c.name == self.root.name] or [Chosen(self.root.name)]
         problems: list[str] = []
-        names = list(self._walk(self.root, "", (), problems))
+        below = f"{self.root.name}/" if self._is_one else ""
+        names = list(self._walk(self.root, below, (), problems))
         if problems:
             raise DataError(problems)
-        return choose(names, self.selection, address=self.address)
+        return choose(names, Selection(("**",)) if below else self.selection, address=self.address)
 
     def _walk(self, folder: Path, below: str, above: tuple[Path, ...], problems: list[str]) -> Iterator[str]:
         """Names of all files; a link that leaves the allowed roots is a problem, one that runs in a
@@ -123,9 +140,9 @@ class LocalFolder:
             if path.is_symlink() and not self._is_allowed(path):
                 problems.append(f"{name} is a link that leads out of the folders that may be read")
             elif path.is_dir():
-                if self.selection.may_hold(name):
+                if self._is_one or self.selection.may_hold(name):
                     yield from self._walk(path, f"{name}/", (*above, here), problems)
-            elif path.is_file() and not path.name.startswith("."):
+            elif path.is_file() and (not path.name.startswith(".") or store_of(name) is not None):
                 yield name
 
     def _sight(self, chosen: Chosen, memory: DigestMemory) -> SourceFile:
@@ -134,13 +151,19 @@ class LocalFolder:
         found = [(name, *memory.digest_of(self._path(name))) for name in chosen.members]
         return SourceFile(
             name=chosen.name,
-            digest=joint_digest((n, d) for n, d, _ in found) if is_shapefile(chosen.name) else found[0][1],
+            digest=digest_of_members(chosen.name, [(n, d) for n, d, _ in found]),
             size=sum(size for _, _, size in found),
-            url=self.address if self.root.is_file() else f"{self.address}/{chosen.name}",
+            url=self.address if self._is_one else f"{self.address}/{chosen.name}",
         )
 
     def _members_of(self, name: str) -> list[tuple[str, Path]]:
         path = self._path(name)
+        if is_store(name) and path.is_dir():
+            problems: list[str] = []
+            names = list(self._walk(path, f"{name}/", (), problems))
+            if problems:
+                raise DataError(problems)
+            return [(own, self._path(own)) for own in members_of_store(name, names)]
         if not path.is_file():
             raise Unavailable(f"{name} was withdrawn after it was looked at")
         members = [(name, path)]
@@ -154,7 +177,12 @@ class LocalFolder:
         return members
 
     def _path(self, name: str) -> Path:
-        return self.root.parent / name if self.root.is_file() else self.root / name
+        return self.root.parent / name if self._is_one else self.root / name
+
+    @property
+    def _is_one(self) -> bool:
+        """Whether the address names one file, or one Zarr store."""
+        return self.root.is_file() or is_store(self.root.name)
 
     def _is_allowed(self, path: Path) -> bool:
         real = path.resolve()

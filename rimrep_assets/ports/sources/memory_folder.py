@@ -17,8 +17,7 @@ from rimrep_assets.ports.sources.selection import (
     Chosen,
     Selection,
     choose,
-    is_shapefile,
-    joint_digest,
+    digest_of_members,
     picked,
     refuse_unsafe,
 )
@@ -65,7 +64,7 @@ class MemoryFolder:
         digests = [(m, sha256(self.files[m]).hexdigest()) for m in chosen.members]
         return SourceFile(
             name=chosen.name,
-            digest=joint_digest(digests) if is_shapefile(chosen.name) else digests[0][1],
+            digest=digest_of_members(chosen.name, digests),
             size=sum(len(self.files[m]) for m in chosen.members),
             url=f"memory://source/{chosen.name}",
         )

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.grid_together import makes_together
 from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.ports.sources.local_folder import LocalFolder
 from rimrep_assets.ports.sources.protocol import SourceFolder
 from rimrep_assets.ports.sources.selection import Selection
+from rimrep_assets.ports.sources.together import TogetherFolder
 
 
 def source_for(
@@ -35,6 +37,13 @@ def source_for(
 
     Raises: DefinitionError for a relative address where the catalog is not on this machine (``None``).
     """
+    folder = _source_for(dataset, catalog_location, cache, allowed_roots)
+    return TogetherFolder(folder) if makes_together(dataset) else folder
+
+
+def _source_for(
+    dataset: Dataset, catalog_location: Path | None, cache: Path, allowed_roots: Sequence[Path]
+) -> SourceFolder:
     source = dataset.source
     selection = Selection(source.include, source.exclude)
     if source.kind == "http":

@@ -19,6 +19,8 @@ SIDECARS = (".cpg", ".dbf", ".prj", ".shx")
 """Parts of a shapefile besides the .shp;
 https://www.esri.com/content/dam/esrisites/sitecore-archive/Files/Pdfs/library/whitepapers/pdfs/shapefile.pdf
 """
+HIDDEN_METADATA = (".zgroup", ".zattrs", ".zarray", ".zmetadata")
+"""Files of a Zarr store of format 2 that describe it; https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html"""
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,16 @@ class Selection:
 
     def may_hold(self, folder: str) -> bool:
         """Whether a file below ``folder`` could be taken, so that walking into it is worth while."""
+        store = store_of(f"{folder}/")
+        if store is not None:
+            return self.takes(store)
         parts = folder.split("/")
         return not parts[-1].startswith(".") and any(_reaches(p.split("/"), parts) for p in self.include)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A file of a source and the sidecars that belong to it."""
+    """A file of a source and the sidecars that belong to it; or a Zarr store, whose ``sidecars`` are all it has."""
 
     name: str
     sidecars: tuple[str, ...] = ()
@@ -57,7 +62,7 @@ class Chosen:
     @property
     def members(self) -> tuple[str, ...]:
         """All names that its bytes lie under, the file itself first."""
-        return (self.name, *self.sidecars)
+        return self.sidecars if is_store(self.name) else (self.name, *self.sidecars)
 
 
 def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[Chosen]:
@@ -66,7 +71,8 @@ def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[
 
     Raises: DataError when there is nothing at all, DefinitionError when nothing is taken by the globs.
     """
-    everything = sorted(set(names))
+    stores, names = _stores(names, selection)
+    everything = sorted({*names, *(one.name for one in stores)})
     by_folded = {name.lower(): name for name in everything}
     companions: dict[str, tuple[str, ...]] = {}
     for name in everything:
@@ -74,9 +80,13 @@ def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[
             found = (by_folded.get(name[:-4].lower() + suffix) for suffix in SIDECARS)
             companions[name] = tuple(other for other in found if other is not None)
     belongs = {other for others in companions.values() for other in others}
-    chosen = [
-        Chosen(name, companions.get(name, ())) for name in everything if name not in belongs and selection.takes(name)
+    held = {one.name for one in stores}
+    single = [
+        Chosen(name, companions.get(name, ()))
+        for name in everything
+        if name not in belongs and name not in held and selection.takes(name)
     ]
+    chosen = sorted([*stores, *single], key=lambda one: one.name)
     if not everything:
         raise DataError(f"the source {address} is empty")
     if not chosen:
@@ -86,6 +96,31 @@ def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[
             + f"; it has {len(everything)} files, e.g. {everything[0]!r}"
         )
     return chosen
+
+
+def _stores(names: Iterable[str], selection: Selection) -> tuple[list[Chosen], list[str]]:
+    """The Zarr stores that are taken, and the names that lie in no store."""
+    inside: dict[str, list[str]] = {}
+    others = []
+    for name in names:
+        store = store_of(name)
+        if store is None:
+            others.append(name)
+        else:
+            inside.setdefault(store, []).append(name)
+    # Stores that are not taken are told where nothing is.
+    others += [store for store in inside if not selection.takes(store)]
+    taken = {store: members_of_store(store, own) for store, own in inside.items() if selection.takes(store)}
+    return [Chosen(store, members) for store, members in taken.items() if members], others
+
+
+def members_of_store(store: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The files of a store, sorted; of hidden ones only its metadata: others are unfinished, or a program's own."""
+    own = {name for name in names if name.startswith(f"{store}/")}
+    inner = {name: name[len(store) + 1 :].split("/") for name in own}
+    shown = {n for n, parts in inner.items() if not any(part.startswith(".") for part in parts)}
+    metadata = {n for n, parts in inner.items() if parts[-1] in HIDDEN_METADATA}
+    return tuple(sorted(shown | metadata))
 
 
 def picked(chosen: Sequence[Chosen], pick: Callable[[Sequence[str]], Collection[str]] | None) -> list[Chosen]:
@@ -99,6 +134,34 @@ def picked(chosen: Sequence[Chosen], pick: Callable[[Sequence[str]], Collection[
 def is_shapefile(name: str) -> bool:
     """Whether ``name`` is the main part of a shapefile."""
     return name.lower().endswith(".shp")
+
+
+def is_store(name: str) -> bool:
+    """Whether ``name`` is a folder that holds a Zarr store; a zip of one is a file."""
+    return name.lower().endswith(".zarr")
+
+
+def store_of(name: str) -> str | None:
+    """The outermost folder in the path ``name`` that is a Zarr store; None where the file lies in none."""
+    parts = name.split("/")
+    found = next((number for number, part in enumerate(parts[:-1], start=1) if is_store(part)), None)
+    return None if found is None else "/".join(parts[:found])
+
+
+def is_one_file(name: str) -> bool:
+    """Whether a file of a source is one file there, with a digest and a validator of its own."""
+    return not (is_shapefile(name) or is_store(name))
+
+
+def digest_of_members(name: str, digests: Sequence[tuple[str, str]]) -> str:
+    """The digest of a file of a source from ``(name, sha256)`` of its members.
+
+    A store's covers the names below its folder too: the same bytes under another key are another chunk.
+    """
+    if is_store(name):
+        lines = sorted(f"{member.removeprefix(name + '/')} {digest}\n" for member, digest in digests)
+        return sha256("".join(lines).encode()).hexdigest()
+    return joint_digest(digests) if is_shapefile(name) else digests[0][1]
 
 
 def joint_digest(members: Iterable[tuple[str, str]]) -> str:
