@@ -6,6 +6,7 @@ come of it is worked out from the sources by xarray, and from days alone (``grid
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_each_of_200_histories_ends_as_a_clean_rebuild_and_touches_only_the_chun
     life.publish()
     assert ends_as_a_clean_rebuild(life)
     records = life.records()
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in itertools.pairwise(records):
         touched_only_what_it_must(life, before, after)
 
 
