@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -139,7 +138,7 @@ def test_a_link_in_a_store_that_leads_elsewhere_is_refused(tmp_path):
     folder = FolderProvider(tmp_path / "sources")
     put(folder, "a.zarr", V3)
     (tmp_path / "secret").write_text("key")
-    os.symlink(tmp_path / "secret", tmp_path / "sources" / "a.zarr" / "sst" / "c" / "0" / "2")
+    (tmp_path / "sources" / "a.zarr" / "sst" / "c" / "0" / "2").symlink_to(tmp_path / "secret")
     source = LocalFolder(tmp_path / "sources", ZARR, allowed_roots=[tmp_path / "sources"])
     with pytest.raises(DataError, match="leads out of the folders"):
         source.look()
