@@ -49,6 +49,13 @@ class Rules:
     variables: str
 
 
+class Benches(dict[Rules, Workbench]):
+    """By rules; short in what hypothesis prints."""
+
+    def __repr__(self) -> str:
+        return "benches"
+
+
 @dataclass
 class Life:
     """One store and one source folder; ``benches`` are the workbenches by rules, on another store."""
@@ -60,6 +67,8 @@ class Life:
     """what the source folder holds, by name"""
     known: dict[str, GridFile] = field(default_factory=dict)
     """every file that ever was, by sha256"""
+    kept: set[str] = field(default_factory=set)
+    """names that are never taken out"""
     attempts: int = 0
     tried: list[tuple[int, list[GridFile]]] = field(default_factory=list)
     """of each attempt how many releases there were before, and what the source held"""

@@ -5,7 +5,6 @@ A process is killed at a numbered chunk, or when a condition holds that can be s
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -17,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rimrep_assets.ports.object_store import ObstoreObjects
 from rimrep_assets.ports.reconciliation import Reconciliation
 from rimrep_assets.ports.verification import verify
 from rimrep_assets_tests.grid_history import content
@@ -34,7 +32,7 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from rimrep_assets_tests.worlds import GRID, World
-from rimrep_assets_tests.test_grid_killed import killed_at
+from rimrep_assets_tests.killing import killed_at
 killed_at(sys.argv[2], int(sys.argv[3]))
 World(Path(sys.argv[1])).attempt(GRID).publish()
 """
@@ -76,25 +74,6 @@ def started(world: World, script: str, *arguments: str) -> subprocess.Popen[byte
     environment = {**os.environ, **command_environment(world)}
     command = [sys.executable, "-c", script, str(world.root), *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def killed_at(call: str, number: int) -> None:
-    """Let this process be killed as soon as so many chunks were stored, read back, or copied to the stable address."""
-    import icechunk
-
-    owner, method = {
-        "stored": (icechunk.IcechunkStore, "set"),
-        "read back": (icechunk.IcechunkStore, "get"),
-        "copied": (ObstoreObjects, "write"),
-    }[call]
-    real, calls = getattr(owner, method), itertools.count(1)
-
-    def counted(self, key, *arguments, **options):
-        if "/c/" in key and next(calls) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(self, key, *arguments, **options)
-
-    setattr(owner, method, counted)
 
 
 def killed(world: World, call: str, number: int) -> None:

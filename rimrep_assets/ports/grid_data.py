@@ -346,9 +346,10 @@ class GridData:
         import zarr
 
         group = zarr.open_group(store, mode="r")
-        small = {name for name, array in group.arrays() if array.ndim <= 1}
         wanted = ["zarr.json", *(f"{name}/zarr.json" for name in group.array_keys())]
-        wanted += [k for k in keys(store) if k.split("/")[0] in small and not k.endswith("zarr.json")]
+        for name, array in group.arrays():
+            if array.ndim <= 1:
+                wanted += [key for key in keys(store, name) if not key.endswith("zarr.json")]
         for key in wanted:
             data = encoded(store, key)
             if data is not None:

@@ -280,11 +280,11 @@ def encoded(store: icechunk.IcechunkStore, key: str) -> bytes | None:
     return None if found is None else found.to_bytes()
 
 
-def keys(store: icechunk.IcechunkStore) -> list[str]:
-    """All keys of the hierarchy, metadata and chunks, sorted."""
+def keys(store: icechunk.IcechunkStore, array: str = "") -> list[str]:
+    """All keys of the hierarchy, or of one array, metadata and chunks, sorted; costs with their number."""
     from zarr.core.sync import sync
 
     async def gather() -> list[str]:
-        return [key async for key in store.list()]
+        return [key async for key in store.list_prefix(f"{array}/" if array else "")]
 
     return sorted(sync(gather()))
