@@ -13,6 +13,7 @@ from typing import Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.extents import moment
 from rimrep_assets.domain.facts import Facts
+from rimrep_assets.domain.grid_partitions import partition_advice
 
 _PERIODS = {
     "hourly": timedelta(hours=1),
@@ -74,7 +75,7 @@ def undone(dataset: Dataset, package: Mapping[str, Any]) -> list[str]:
             "limited data without a data sharing agreement",
         ),
     )
-    return [finding for done, finding in asked if not done]
+    return [finding for done, finding in asked if not done] + partition_advice(dataset)
 
 
 def _aware(moment_: datetime) -> datetime:

@@ -213,13 +213,13 @@ def cadence_of(state: GridState, share: float = 1.0) -> str | None:
 
 
 def grid_notes(state: GridState, draft: Draft) -> list[str]:
-    """What the gate will say of the grid, whatever is confirmed."""
+    """What is unusual about how the grid will be served, whatever is confirmed."""
     coordinates = draft.keys["coordinates"]
     notes = []
     if any(len(state.united.variables[coordinates[part]].dims) > 1 for part in ("x", "y")):
-        notes.append("x and y have two dimensions (a curvilinear grid): pygeoapi cannot serve it, so the gate stops it")
+        notes.append("x and y have two dimensions (a curvilinear grid): pygeoapi serves it along its indexes")
     if state.united.time is not None and state.united.time.calendar != STANDARD:
-        notes.append(f"its calendar is {state.united.time.calendar}: pygeoapi cannot serve it, so the gate stops it")
+        notes.append(f"its calendar is {state.united.time.calendar}: pygeoapi tells its times as texts")
     return notes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +31,10 @@ class DownloadCache:
             return None
         os.utime(path)
         return path
+
+    def urls_and_places(self, files: Iterable[SourceFile]) -> list[tuple[str, str]]:
+        """``(url, file uri in this cache)`` of every file, in their order; the place holds it once it was fetched."""
+        return [(file.url, self._object(file.digest).absolute().as_uri()) for file in files]
 
     def keep(self, temporary: Path, digest: str) -> Path:
         """Take the file at ``temporary`` in under its digest."""
