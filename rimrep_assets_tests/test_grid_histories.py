@@ -84,14 +84,26 @@ def test_a_new_variable_leaves_the_chunks_of_the_others_alone_here_and_in_the_pl
     assert ends_as_a_clean_rebuild(life)
 
 
+ALL = pytest.mark.faults
+"""the 200 take minutes; a few of other kinds run with every test"""
+
+
 @pytest.mark.parametrize(
-    ("number", "cadence", "variables"), [(1, None, "all"), (2, "P1D", "all"), (3, None, "sst"), (4, "P1D", "sst")]
+    ("number", "cadence", "variables", "histories"),
+    [
+        pytest.param(1, None, "all", 50, marks=ALL),
+        pytest.param(2, "P1D", "all", 50, marks=ALL),
+        pytest.param(3, None, "sst", 50, marks=ALL),
+        pytest.param(4, "P1D", "sst", 50, marks=ALL),
+        (5, "P1D", "all", 5),
+        (6, None, "all", 5),
+    ],
 )
 def test_each_of_200_histories_ends_as_a_clean_rebuild_and_touches_only_the_chunks_that_it_must(
-    benches, tmp_path, number, cadence, variables
+    benches, tmp_path, number, cadence, variables, histories
 ):
     @hypothesis.seed(number)
-    @settings(QUICK, max_examples=50)
+    @settings(QUICK, max_examples=histories)
     @given(HISTORIES)
     def lives(history):
         chunk, first, steps = history

@@ -126,6 +126,7 @@ def rebuild(world: World, clean: World) -> str:
     return staged.snapshot
 
 
+@pytest.mark.long
 def test_killed_while_storing_while_reading_back_and_while_copying_the_next_run_finishes(tmp_path):
     world = described(tmp_path)
     write_days(world, range(9))
@@ -159,6 +160,7 @@ def staged_of(world: World) -> list[Path]:
     return list((Path(world.store_url) / "public" / GRID / "staging").glob("*/staged.json"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("one_is_killed", [False, True])
 def test_processes_that_stage_months_which_share_chunks_end_as_a_clean_rebuild(tmp_path, one_is_killed):
     world = described(tmp_path, partition=PARTITION, chunk=40, cadence="P1D")

@@ -175,6 +175,7 @@ def test_an_interrupted_start_ends_at_once_with_all_that_had_started(tmp_path):
     assert not (tmp_path / "data" / "up" / "running.json").exists()
 
 
+@pytest.mark.long
 def test_down_ends_a_platform_that_is_still_starting(tmp_path):
     world = small_world(tmp_path)
     command = [sys.executable, "-m", "rimrep_assets.cli", "up"]
@@ -227,6 +228,7 @@ def test_a_killed_platform_takes_its_parts_along_and_the_next_one_on_the_same_po
     assert (again.code, again.out) == (0, "no platform runs here\n")
 
 
+@pytest.mark.long
 def test_a_part_that_dies_ends_the_platform_with_a_message(tmp_path):
     world = small_world(tmp_path)
     with platform_on(world, "--no-sensors") as platform:
