@@ -118,6 +118,7 @@ def test_the_same_for_a_table_in_a_single_run_and_a_grid_in_parallel_ones(platfo
     fail_then_repeat(platform, TABLES["single"], GRIDS["parallel"])
 
 
+@pytest.mark.long
 def test_one_launch_over_many_datasets_and_the_command_line_at_the_same_time_lose_none(platform):
     world = platform.world
     # One of the run's datasets fails; it keeps no other out of the collection.

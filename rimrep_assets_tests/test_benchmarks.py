@@ -33,6 +33,7 @@ KEYS = {
 }
 
 
+@pytest.mark.long
 def test_a_smoke_run_writes_every_figure_as_a_positive_number(tmp_path):
     pytest.importorskip("dask")
     path = tmp_path / "figures.json"
