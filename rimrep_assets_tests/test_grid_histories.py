@@ -84,6 +84,22 @@ def test_a_new_variable_leaves_the_chunks_of_the_others_alone_here_and_in_the_pl
     assert ends_as_a_clean_rebuild(life)
 
 
+def test_a_variable_that_went_and_came_back_between_two_releases_leaves_no_stale_chunk(benches, tmp_path):
+    """Icechunk's diff does not tell the chunks of an array that was taken away and made anew in between."""
+    life = Life(tmp_path / "life", benches, Rules(None, 2, "all"))
+    life.put([0], 0, ("sst", "wind"))
+    for day in (1, 2, 3):
+        life.put([day], 0)
+    life.publish()
+    life.put([0], 1)
+    life.publish(crash=5)
+    assert life.attempt().projector.repository.tip().snapshot != life.records()[0].snapshot
+    life.put([4], 0, ("sst", "wind"))
+    life.publish()
+    assert [record.release for record in life.records()] == [1, 2]
+    assert ends_as_a_clean_rebuild(life)
+
+
 ALL = pytest.mark.faults
 """the 200 take minutes; a few of other kinds run with every test"""
 

@@ -46,14 +46,21 @@ for month in sys.argv[2:]:
 """
 
 
-def day_file(day: int, seed: int = 0) -> GridFile:
-    return GridFile((day,), seed=seed, variables=("sst",), lat=LAT, lon=LON)
+def write_days(world: World, days: range, *, seed: int = 0, each: int = 3) -> None:
+    """Files of ``each`` days, named for their first."""
+    for first in days[::each]:
+        held = range(first, min(first + each, days[-1] + 1))
+        file = GridFile(tuple(held), seed=seed, variables=("sst",), lat=LAT, lon=LON)
+        file.write(world.source(GRID), f"g_{np.datetime64('2020-01-01') + first}.nc")
 
 
-def write_days(world: World, days: range, seed: int = 0) -> None:
-    for day in days:
-        date = np.datetime64("2020-01-01") + day
-        day_file(day, seed).write(world.source(GRID), f"g_{date}.nc")
+def write_months(world: World) -> None:
+    """Four files a month; no month is a whole number of chunks."""
+    begin = np.datetime64("2020-01-01")
+    for month in MONTHS:
+        first = int((np.datetime64(f"{month}-01") - begin).astype(int))
+        after = int(((np.datetime64(month) + 1).astype("M8[D]") - begin).astype(int))
+        write_days(world, range(first, after), each=8)
 
 
 def described(root: Path, **keys) -> World:
@@ -132,7 +139,7 @@ def test_killed_while_storing_while_reading_back_and_while_copying_the_next_run_
     write_days(world, range(9))
     assert world.attempt(GRID).publish().release == 1
     before = stable(world)
-    write_days(world, range(1, 2), seed=5)
+    write_days(world, range(3, 6), seed=5)
     write_days(world, range(9, 120))
     for call, number in (("stored", 14), ("read back", 14)):
         killed(world, call, number)
@@ -146,6 +153,7 @@ def test_killed_while_storing_while_reading_back_and_while_copying_the_next_run_
     nothing_lost_or_doubled(world)
 
 
+@pytest.mark.faults
 def test_a_first_publication_that_is_killed_twice_is_finished_by_the_next_run(tmp_path):
     world = described(tmp_path)
     write_days(world, range(90))
@@ -164,7 +172,7 @@ def staged_of(world: World) -> list[Path]:
 @pytest.mark.parametrize("one_is_killed", [False, True])
 def test_processes_that_stage_months_which_share_chunks_end_as_a_clean_rebuild(tmp_path, one_is_killed):
     world = described(tmp_path, partition=PARTITION, chunk=40, cadence="P1D")
-    write_days(world, range(182))
+    write_months(world)
     parts = [MONTHS[0::2], MONTHS[1::2]]
     running = [started(world, STAGE, *months) for months in parts]
     if one_is_killed:
@@ -178,7 +186,7 @@ def test_processes_that_stage_months_which_share_chunks_end_as_a_clean_rebuild(t
 
 @pytest.mark.faults
 @pytest.mark.parametrize("call", ["stored", "read back", "copied"])
-@pytest.mark.parametrize("number", range(1, 21, 3))
+@pytest.mark.parametrize("number", range(1, 20, 6))
 def test_killed_at_any_chunk_the_next_run_finishes(tmp_path, call, number):
     world = described(tmp_path)
     write_days(world, range(60))
