@@ -6,6 +6,7 @@ Here belongs counting. Not here: what the parts are for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ def split_evenly(items: Sequence[T], parts: int) -> list[Sequence[T]]:
     ends = [0]
     for number in range(count):
         ends.append(ends[-1] + length + (number < longer))
-    return [items[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    return [items[begin:end] for begin, end in pairwise(ends)]
 
 
 def batches_of(items: Sequence[T], size: int = 100) -> list[Sequence[T]]:
