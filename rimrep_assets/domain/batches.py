@@ -5,8 +5,8 @@ Here belongs counting. Not here: what the parts are for.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ def split_evenly(items: Sequence[T], parts: int) -> list[Sequence[T]]:
     ends = [0]
     for number in range(count):
         ends.append(ends[-1] + length + (number < longer))
-    return [items[begin:end] for begin, end in itertools.pairwise(ends)]
+    return [items[begin:end] for begin, end in pairwise(ends)]
 
 
 def batches_of(items: Sequence[T], size: int = 100) -> list[Sequence[T]]:

@@ -34,6 +34,7 @@ from rimrep_assets.domain.grid_layout import (
 )
 from rimrep_assets.domain.grid_mosaic import MosaicFile
 from rimrep_assets.domain.grid_steps import ReadGeotiff, ReadNetcdf, ReadZarr
+from rimrep_assets.domain.grid_together import content_of
 from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
 from rimrep_assets.domain.strict_model import nearest
 
@@ -86,7 +87,7 @@ class _Reading:
         layout = GridLayout(dimensions=sizes, variables=variables, time=time)
         grid = FileGrid(
             name=self.name,
-            digest=self.digest,
+            digest=content_of(self.name, self.digest, self.dataset),
             layout=layout.digest,
             times=told.times if told else (),
             positions=told.positions if told else (),

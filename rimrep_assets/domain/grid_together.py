@@ -105,18 +105,25 @@ def _doubled(groups: Iterable[Sequence[tuple[str, SourceFile, str]]], dataset: D
     return problems
 
 
+def content_of(name: str, digest: str, dataset: Dataset) -> str:
+    """What a file of the grid is known by: its digest, with its time where only its name tells that.
+
+    Two days may have the very same bytes, and are not one file under two names then.
+    """
+    step = dataset.convert.set_time
+    moment = moment_told(step.name, name) if step is not None and step.name is not None else None
+    return digest if moment is None else sha256(f"{moment.isoformat()} {digest}".encode()).hexdigest()
+
+
 def proofs_of_sources(proofs: Iterable[FileProof], files: Iterable[SourceFile]) -> list[FileProof]:
-    """What was proven of files of the grid, told of every source file in them; numbers of values are the whole's."""
-    members = {file.name: file.members for file in files if isinstance(file, Together)}
-    return [
-        one
-        for proof in proofs
-        for one in (
-            [proof.model_copy(update={"name": file.name, "digest": file.digest}) for _, file in members[proof.name]]
-            if proof.name in members
-            else [proof]
-        )
-    ]
+    """What was proven of ``files`` of the grid, told of every source file in them; counts are those of the whole."""
+    by_name = {file.name: file for file in files}
+    found = []
+    for proof in proofs:
+        file = by_name.get(proof.name)
+        members = [member for _, member in file.members] if isinstance(file, Together) else [file] if file else []
+        found += [proof.model_copy(update={"name": m.name, "digest": m.digest}) for m in members] or [proof]
+    return found
 
 
 def variable_told(pattern: str, name: str) -> tuple[str, str] | None:

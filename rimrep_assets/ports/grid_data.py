@@ -27,7 +27,7 @@ from rimrep_assets.domain.grid_proof import prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
-from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
+from rimrep_assets.domain.grid_together import content_of, grid_files, proofs_of_sources
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.quicklook import draw_grid
@@ -192,7 +192,8 @@ class GridData:
         read = 0
         parts = grid_files(files, self.bench.folder.dataset)
         for number, file in enumerate(parts, start=1):
-            header = known.get((file.name, file.digest))
+            content = content_of(file.name, file.digest, self.bench.folder.dataset)
+            header = known.get((file.name, content))
             if header is None:
                 self.bench.progress(f"reading {file.name} ({number} of {len(parts)})")
                 try:
@@ -201,7 +202,7 @@ class GridData:
                     problems += error.problems
                     continue
                 read += file.size
-                known[file.name, file.digest] = header
+                known[file.name, content] = header
             headers.append(header)
         if problems:
             raise DataError(problems, dataset=self.bench.id)

@@ -226,6 +226,14 @@ def test_the_same_bytes_as_another_variable_are_another_content():
     assert one.digest != other.digest
 
 
+def test_two_days_with_the_same_bytes_are_two_files(tmp_path):
+    """Days of nothing but cloud are equal to the last bit; only their names tell their times."""
+    paths = [write(tmp_path / f"a_2024010{day}.tif", np.ones((1, 4, 3), "u1")) for day in (1, 2)]
+    grid = Published(described({"set_time": {"name": "*_%Y%m%d.tif"}})).to(*paths)
+    assert [d for proof in grid.prove() for d in proof.differences] == []
+    assert grid.xarray()["time"].values.astype("M8[D]").astype(str).tolist() == ["2024-01-01", "2024-01-02"]
+
+
 @given(st.permutations([file(f"{tile}_2024010{day}.tif") for tile in "abc" for day in (1, 2)]))
 def test_order_plays_no_part_and_no_file_is_lost(files):
     dataset = described({"mosaic": {}, **BY_NAME})
