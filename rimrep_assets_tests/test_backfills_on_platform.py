@@ -157,7 +157,10 @@ def test_a_range_on_the_command_line_is_staged_and_released_by_itself(platform):
 
 @pytest.mark.parametrize(
     ("told", "said"),
-    [("2023", "has no partition in '2023'; its partitions are 2024-01 to 2024-12"), ("x...y", "has no partition in")],
+    [
+        ("2023", "there is no partition in '2023'; its partitions are 2024-01 to 2024-12"),
+        ("x...y", "'x' is not a month like 2024-01"),
+    ],
 )
 def test_a_range_that_holds_no_partition_is_refused_in_words(platform, told, said):
     ended = rimrep_process(platform.world, "publish", GRIDS["single"], "--partition", told)

@@ -5,6 +5,7 @@ Here belong templates that are not the subject of another test. Not here: the ru
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -239,8 +240,6 @@ def test_a_reissued_tile_changes_its_day_alone(tmp_path):
     expected[1, :, 40:] += 5
     with xr.open_zarr(data_of(world, "tiles")) as grid:
         np.testing.assert_array_equal(grid["band_1"].values, expected)
-    import json
-
     receipt = json.loads(world.store.read(record.receipt.path))
     assert {p["name"] for p in receipt["files"] if p["digest"]} == {f.name for f in record.sources}
 

@@ -264,16 +264,17 @@ def test_credentials_travel_in_the_environment_alone(world, monkeypatch):
 
 words = st.text("abc/:.", min_size=1, max_size=8)
 maybe = st.none() | words
+absolute = words.map(lambda word: os.path.abspath("/" + word))
 
 
 @given(
     settings=st.builds(
         Settings,
         # Settings are absolute once they are read.
-        catalog=words.map("/{}".format),
-        store=st.none() | words.map("/{}".format),
+        catalog=absolute,
+        store=st.none() | absolute,
         environment=words,
-        data_folder=words.map(lambda word: Path("/" + word)),
+        data_folder=absolute.map(Path),
         s3=st.builds(
             S3Access,
             endpoint_url=maybe,
