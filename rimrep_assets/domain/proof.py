@@ -6,6 +6,7 @@ Here belongs the receipt of a proof as a value. Not here: the comparing itself (
 from __future__ import annotations
 
 from rimrep_assets.domain.strict_model import StrictModel
+from rimrep_assets.domain.table_digests import FileDigests
 
 MOST_DIFFERENCES = 20
 """so many differences are told a file; the rest is counted"""
@@ -24,6 +25,8 @@ class FileProof(StrictModel):
     compared: int
     sampled: int
     differences: tuple[str, ...] = ()
+    digests: FileDigests | None = None
+    """tables: of the values that were read from the source, which later versions that keep the file are held against"""
 
     @property
     def holds(self) -> bool:

@@ -12,6 +12,7 @@ from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.release import StoredFile, json_bytes
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.strict_model import StrictModel
+from rimrep_assets.domain.table_digests import FileDigests
 
 
 class Intent(StrictModel):
@@ -44,6 +45,7 @@ class Part(StrictModel):
     rows: int
     crs: dict[str, Any] | None = None
     misfits: dict[str, tuple[str, ...]] = {}
+    digests: FileDigests | None = None
 
 
 class Staged(StrictModel):

@@ -114,7 +114,8 @@ def _final_names(raw: Sequence[str], name: str, dataset: Dataset, made: str | No
     for part, column in dataset.coordinates.named().items():
         if column not in there:
             problems.append(_absent(f"coordinates.{part}", column, there))
-    problems += [_absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in there]
+    orders = {*there, geometry_column(dataset)}
+    problems += [_absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in orders]
     problems += _clashes(there, dataset)
     if problems:
         raise DataError([f"{name}: {problem}" for problem in problems])

@@ -21,36 +21,21 @@ from rimrep_assets.domain.table_geometry import (
     bbox_column,
     bounds_of,
     crs84,
-    crs_code,
     geo_metadata,
     points_from,
 )
+from rimrep_assets.domain.table_part import HILBERT, ROW, FileContents, repeats, sorting_keys
 from rimrep_assets.domain.table_rows import BATCH_ROWS, row_groups
 from rimrep_assets.domain.table_source import geometry_column, makes_points
 from rimrep_assets.domain.table_types import arrow_type
-from rimrep_assets.domain.tabular import PART_KEY
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# Names that no column can have by accident: they stand beside the data's own columns while rows are ordered.
 FILE = "\x00file"
-ROW = "\x00row"
 FILES_KEY = b"files"
 CONTENTS_KEY = b"contents"
-
-
-@dataclass(frozen=True)
-class FileContents:
-    """What a source file gave: ``columns`` by name with their Table Schema type, and its CRS as PROJJSON."""
-
-    columns: dict[str, str]
-    crs: dict[str, Any] | None
-
-    @property
-    def crs_name(self) -> str:
-        return crs_code(self.crs)
 
 
 @dataclass(frozen=True)
@@ -61,17 +46,31 @@ class TableVersion:
     data: Path
     rows: Path
 
+    def rows_by_file(self) -> dict[str, int]:
+        """How many rows each source file has."""
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        names = list(contents_of(self))
+        counts = np.zeros(len(names), np.int64)
+        with pq.ParquetFile(self.rows) as parquet:
+            for batch in parquet.iter_batches(columns=["file"]):
+                counts += np.bincount(np.asarray(batch.column(0)), minlength=len(names))
+        return dict(zip(names, counts.tolist(), strict=True))
+
     def batches(
-        self, columns: Collection[str] | None = None
+        self, columns: Collection[str] | None = None, *, coded: bool = False
     ) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """The rows in their order with the index of their file and their row in it; all ``columns`` by default.
 
+        ``coded``: texts whose values repeat come as codes, which is quicker.
         Raises: DataError where the two files do not have the same number of rows.
         """
         import numpy as np
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.data) as data, pq.ParquetFile(self.rows) as rows:
+        repeating = _repeating_texts(self.data) if coded else []
+        with pq.ParquetFile(self.data, read_dictionary=repeating) as data, pq.ParquetFile(self.rows) as rows:
             lengths = [
                 [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
                 for file in (data, rows)
@@ -92,6 +91,17 @@ class TableVersion:
                     start += len(batch)
 
 
+def _repeating_texts(data: Path) -> list[str]:
+    """Columns of text whose first rows say that values repeat."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(data) as parquet:
+        texts = [field.name for field in parquet.schema_arrow if pa.types.is_string(field.type)]
+        first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=[0], columns=texts), None)
+    return [name for name in texts if first is not None and repeats(first.column(name))]
+
+
 def contents_of(version: TableVersion) -> dict[str, FileContents]:
     """The source files of a version, in the order of their index, and what each gave."""
     import pyarrow.parquet as pq
@@ -101,14 +111,6 @@ def contents_of(version: TableVersion) -> dict[str, FileContents]:
     told = json.loads(metadata[CONTENTS_KEY])
     kinds = told["columns"]
     return {name: FileContents(dict(kinds[kind]), told["crs"]) for name, kind in zip(files, told["file"], strict=True)}
-
-
-def part_contents(part: Path) -> FileContents:
-    """What a staged part says of its file."""
-    import pyarrow.parquet as pq
-
-    told = json.loads(pq.read_metadata(part).metadata[PART_KEY])
-    return FileContents(told["columns"], told["crs"])
 
 
 class TableWriter:
@@ -123,6 +125,7 @@ class TableWriter:
 
         self.rows = 0
         self._group_rows = dataset.layout.row_group_rows
+        self._first_key = next(iter(sorting_keys(dataset)), None)
         geometry = geometry_column(dataset)
         self._geometry = geometry if geometry in columns else None
         x_and_y = (str(dataset.coordinates.x), str(dataset.coordinates.y))
@@ -174,7 +177,7 @@ class TableWriter:
         with ThreadPoolExecutor(max_workers=1) as behind:
             # One group is written while the next is put in order.
             pending = None
-            for group in row_groups(batches, self._group_rows, heavy):
+            for group in row_groups(batches, self._group_rows, heavy, self._first_key):
                 if pending:
                     pending.result()
                 pending = behind.submit(self._write_group, group)
@@ -184,7 +187,7 @@ class TableWriter:
     def _write_group(self, group: pa.Table) -> None:
         import pyarrow as pa
 
-        columns = {name: group.column(name) for name in group.schema.names}
+        columns = {name: _plain(group.column(name)) for name in group.schema.names if name != HILBERT}
         files, rows = columns.pop(FILE), columns.pop(ROW)
         if self._made_from and self._geometry:
             x, y = (columns[name].combine_chunks() for name in self._made_from)
@@ -216,6 +219,13 @@ class TableWriter:
             self._bounds[:2] = np.fmin(self._bounds[:2], low)
             self._bounds[2:] = np.fmax(self._bounds[2:], high)
         return bbox_column(bounds)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Codes as what they stand for: a file's bytes must not depend on how its rows came."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _provenance(files: Mapping[str, FileContents]) -> dict[bytes, bytes]:

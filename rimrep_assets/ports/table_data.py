@@ -7,7 +7,7 @@ Here belongs moving parts between the store and this machine. Not here: converti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rimrep_assets.domain.quicklook import draw_table
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Part, Staged
+from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import TableVersion, fold_table
 from rimrep_assets.domain.table_proof import prove_table
@@ -92,6 +93,7 @@ class TableData:
             rows=done.rows,
             crs=done.crs,
             misfits=done.misfits,
+            digests=done.digests,
         )
 
     def _copied(self, part: Part | None) -> Part | None:
@@ -128,6 +130,7 @@ class TableData:
         write_sample(out / DATA, out / SAMPLE)
         objects = tuple(self._upload(out / name, version) for name in (DATA, ROWS, SAMPLE))
         source_rows = {n: base.source_rows[n] for n in kept} if base else {}
+        carried = {str(p["name"]): p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
         bench.progress("reading the data back and comparing it with its source")
         back = self._download(version)
         _require_same(back.data, objects[0])
@@ -139,11 +142,11 @@ class TableData:
             dataset,
             bench.folder.schema,
             seed=int(objects[0].sha256[:8], 16),
+            digests=_digests_of(parts.values(), carried.values()),
         )
         facts = measure_table(back.data, dataset)
         schema = schema_of(back.data, facts, dataset, bench.folder.schema)
         misfits = {column: cells for part in staged.parts for column, cells in part.misfits.items()}
-        carried = {p["name"]: p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
         return Version(
             data_version=version,
             facts=facts,
@@ -205,6 +208,16 @@ class TableData:
         path = self.places.version(version, local.name)
         self.bench.store.upload(local, path)
         return StoredFile(path=path, sha256=file_digest(local), bytes=local.stat().st_size)
+
+
+def _digests_of(parts: Iterable[Part], receipts: Iterable[Mapping[str, object]]) -> dict[str, FileDigests]:
+    """Of the values that were read from each source file: now, or when an earlier release read it."""
+    earlier = {
+        str(receipt["name"]): FileDigests.model_validate(receipt["digests"])
+        for receipt in receipts
+        if receipt.get("digests")
+    }
+    return earlier | {part.name: part.digests for part in parts if part.digests}
 
 
 def file_digest(path: Path) -> str:
