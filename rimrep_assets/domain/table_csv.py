@@ -66,7 +66,7 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
         yield from pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, encoding=options.encoding),
-            parse_options=pacsv.ParseOptions(delimiter=options.delimiter, newlines_in_values=True),
+            parse_options=pacsv.ParseOptions(delimiter=options.delimiter, newlines_in_values=_has_quotes(path)),
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(columns),
                 column_types={name: direct.get(kind or "", pa.string()) for name, kind in columns.items()},
@@ -78,6 +78,14 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
         if NOT_OF_ITS_TYPE in str(error) and "UTF8" not in str(error):
             raise Misfit(str(error)) from error
         raise DataError(_what_is_wrong(path, name, options) or f"{name}: {error}") from error
+
+
+def _has_quotes(path: Path) -> bool:
+    """Whether a cell may go over several lines: where none can, lines need not be looked for twice."""
+    import mmap
+
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        return whole.find(b'"') >= 0
 
 
 def _encoding(options: ReadCsv) -> str:

@@ -4,9 +4,9 @@ Here belongs hashing cells and adding the hashes up. Not here: comparing sums wi
 a difference means (``table_proof``).
 
 A cell's hash is made of its value and of its row's number in the source file; a column's digest is the sum of its
-hashes modulo 2^64. Rows may be moved, a value may not: not to another cell, not to another row of its column, not to
-another column or file. Integers are hashed a second time as floating-point numbers, because a column that is whole in
-one file and not in another is published as numbers.
+hashes modulo 2^64. Rows may be moved, a value may not: not to another row, not to
+another column or file. An integer is hashed as the floating-point number that it equals, because a column that is
+whole in one file and not in another is published as numbers.
 Source of the mixing steps: https://prng.di.unimi.it/splitmix64.c (public domain).
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.strict_model import StrictModel
+from rimrep_assets.domain.table_types import type_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,17 +28,17 @@ LONG_BYTES = 64
 """texts and geometries up to here are hashed word by word, all cells at once; longer ones cell by cell"""
 NAN_BITS = 0x7FF8000000000000
 """of every value that is not a number, whichever of its bits a file has set"""
+EXACT = 2**53
+"""whole numbers up to here are floating-point numbers"""
+ROWS_AT_ONCE = 8192
+"""what is made of so many cells stays in the processor's cache"""
 
 
 class ColumnDigest(StrictModel):
-    """``type``: the Table Schema type that the cells have; ``sum`` of the hashes of the cells with a value, in hex, and
-    ``nulls`` the number of the others; ``as_number``: of integers, the sum that they have once they are stored as
-    floating-point numbers."""
+    """``sum`` of the hashes of the cells with a value, in hex, and ``nulls``, the number of the others."""
 
-    type: str
     sum: str
     nulls: int
-    as_number: str | None = None
 
 
 class FileDigests(StrictModel):
@@ -58,10 +59,7 @@ class FileDigests(StrictModel):
 
     def _agrees(self, name: str, found: ColumnDigest) -> bool:
         read = self.columns.get(name)
-        if read is None or read.nulls == self.rows:
-            return found.nulls == self.rows
-        wanted = read.as_number if (read.type, found.type) == ("integer", "number") else read.sum
-        return (wanted, read.nulls) == (found.sum, found.nulls)
+        return found.nulls == self.rows if read is None else read == found
 
 
 class RunningDigests:
@@ -69,37 +67,25 @@ class RunningDigests:
 
     def __init__(self) -> None:
         self.rows = 0
-        self._kinds: dict[str, str] = {}
-        self._counts: dict[str, list[int]] = {}
-        """sum, nulls, and the sum as numbers"""
+        self._counts: dict[str, tuple[int, int]] = {}
 
     def see(self, batch: pa.RecordBatch, first_row: int) -> None:
         """Add rows that follow one another in the source, the first of them numbered ``first_row``."""
         import numpy as np
 
-        salt = row_salt(np.arange(first_row, first_row + len(batch), dtype=np.uint64))
+        sums = dict.fromkeys(batch.schema.names, 0)
+        for columns, begin, stop in _pieces(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch)):
+            salt = row_salt(np.arange(first_row + begin, first_row + stop, dtype=np.uint64))
+            for name, cells in columns.items():
+                sums[name] += int(cells.hashes(salt).sum(dtype=np.uint64))
         for name, cells in zip(batch.schema.names, batch.columns, strict=True):
-            kind, hashes, _ = cell_hashes(cells, salt)
-            again = _hashes_as_numbers(cells, salt) if kind == "integer" else hashes[:0]
-            seen = (int(hashes.sum(dtype=np.uint64)), cells.null_count, int(again.sum(dtype=np.uint64)))
-            before = self._counts.get(name, [0, 0, 0])
-            self._counts[name] = [one + other for one, other in zip(before, seen, strict=True)]
-            self._kinds[name] = kind
+            total, nulls = self._counts.get(name, (0, 0))
+            self._counts[name] = (total + sums[name], nulls + cells.null_count)
         self.rows += len(batch)
 
     def done(self) -> FileDigests:
-        return FileDigests(
-            rows=self.rows,
-            columns={
-                name: ColumnDigest(
-                    type=self._kinds[name],
-                    sum=_hex(total),
-                    nulls=nulls,
-                    as_number=_hex(as_numbers) if self._kinds[name] == "integer" else None,
-                )
-                for name, (total, nulls, as_numbers) in self._counts.items()
-            },
-        )
+        columns = {name: ColumnDigest(sum=_hex(total), nulls=nulls) for name, (total, nulls) in self._counts.items()}
+        return FileDigests(rows=self.rows, columns=columns)
 
 
 class RunningDigestsOfMany:
@@ -111,37 +97,33 @@ class RunningDigestsOfMany:
         self.rows = np.zeros(files, np.int64)
         self._sums: dict[str, Any] = {}
         self._nulls: dict[str, Any] = {}
-        self._kinds: dict[str, str] = {}
 
     def see(self, columns: Mapping[str, pa.Array], files: Any, rows: Any) -> None:
         """Add rows: ``files`` (n,) the number of each row's file, ``rows`` (n,) its number in that file."""
         import numpy as np
 
-        if len(files) == 0:
-            return
-        salt = row_salt(rows.astype(np.uint64))
-        # Rows are sorted by what a table is asked for, which keeps those of a file together: few pieces, mostly.
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(files)) + 1])
-        owners = files[starts]
         self.rows += np.bincount(files, minlength=len(self.rows))
-        for name, cells in columns.items():
-            kind, hashes, valid = cell_hashes(cells, salt)
-            sums = self._sums.setdefault(name, np.zeros(len(self.rows), np.uint64))
-            np.add.at(sums, owners, np.add.reduceat(hashes, starts))
-            self._kinds[name] = kind
-            nulls = self._nulls.setdefault(name, np.zeros(len(self.rows), np.int64))
-            if valid is not None:
-                nulls += np.bincount(files[~valid], minlength=len(self.rows))
+        for name in columns:
+            self._sums.setdefault(name, np.zeros(len(self.rows), np.uint64))
+            self._nulls.setdefault(name, np.zeros(len(self.rows), np.int64))
+        for pieces, begin, stop in _pieces(columns, len(files)):
+            salt = row_salt(rows[begin:stop].astype(np.uint64))
+            mine = files[begin:stop]
+            # Rows are sorted by what a table is asked for, which keeps those of a file together: few stretches, mostly.
+            starts = np.concatenate([[0], np.flatnonzero(np.diff(mine)) + 1])
+            owners = mine[starts]
+            for name, cells in pieces.items():
+                np.add.at(self._sums[name], owners, np.add.reduceat(cells.hashes(salt), starts))
+                if cells.nulls is not None:
+                    self._nulls[name] += np.bincount(mine[cells.nulls], minlength=len(self.rows))
 
     def of(self, number: int) -> FileDigests:
         """Of the file with this number."""
         return FileDigests(
             rows=int(self.rows[number]),
             columns={
-                name: ColumnDigest(
-                    type=kind, sum=_hex(int(self._sums[name][number])), nulls=int(self._nulls[name][number])
-                )
-                for name, kind in self._kinds.items()
+                name: ColumnDigest(sum=_hex(int(sums[number])), nulls=int(self._nulls[name][number]))
+                for name, sums in self._sums.items()
             },
         )
 
@@ -151,68 +133,85 @@ def _hex(total: int) -> str:
 
 
 def row_salt(rows: Hashes) -> Hashes:
-    """What a row's number (n,) adds to the hashes of its cells."""
-    return _mixed(rows + _word(0x9E3779B97F4A7C15))
+    """What the numbers of rows (n,) add to the hashes of their cells; takes ``rows`` for its result."""
+    rows += _word(0x9E3779B97F4A7C15)
+    return _mixed(rows)
 
 
-def cell_hashes(cells: pa.Array, salt: Hashes) -> tuple[str, Hashes, np.ndarray[Any, Any] | None]:
-    """The column's type, the hash of each cell (n,) in its row, 0 where it is null, and which are not null (None: all).
+class _Cells:
+    """Cells of one column: a word each, alike for alike values of one type; and which are ``nulls`` (None: none)."""
+
+    def __init__(self, words: Hashes, nulls: np.ndarray[Any, Any] | None) -> None:
+        self.words, self.nulls = words, nulls
+
+    def hashes(self, salt: Hashes) -> Hashes:
+        """(n,): of each cell in its row, 0 where it is null."""
+        hashes = _mixed(self.words ^ salt)
+        if self.nulls is not None:
+            hashes[self.nulls] = 0
+        return hashes
+
+
+def _pieces(columns: Mapping[str, pa.Array], rows: int) -> Iterator[tuple[dict[str, _Cells], int, int]]:
+    """``columns`` in stretches of ``ROWS_AT_ONCE``, with the first row of each and the one after its last.
 
     Raises: ValueError for a type that no table has.
     """
+    import pyarrow as pa
+
+    codes = {name: _words(c.dictionary) for name, c in columns.items() if pa.types.is_dictionary(c.type)}
+    for begin in range(0, rows, ROWS_AT_ONCE):
+        stop = min(begin + ROWS_AT_ONCE, rows)
+        yield {n: _cells(c.slice(begin, stop - begin), codes.get(n)) for n, c in columns.items()}, begin, stop
+
+
+def _cells(column: pa.Array, codes: Hashes | None) -> _Cells:
     import numpy as np
 
-    kind, words = _words(cells)
-    hashes = _mixed(words ^ salt)
-    if cells.null_count == 0:
-        return kind, hashes, None
-    valid = np.asarray(cells.is_valid())
-    hashes[~valid] = 0
-    return kind, hashes, valid
+    nulls = np.asarray(column.is_null()) if column.null_count else None
+    if codes is None:
+        return _Cells(_words(column), nulls)
+    at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    return _Cells(codes[at] if len(codes) else np.zeros(len(column), np.uint64), nulls)
 
 
-def _hashes_as_numbers(cells: pa.Array, salt: Hashes) -> Hashes:
+def _words(cells: pa.Array) -> Hashes:
     import numpy as np
     import pyarrow as pa
 
-    hashes = _mixed(_float_words(cells.cast(pa.float64(), safe=False)) ^ salt)
-    hashes[~np.asarray(cells.is_valid())] = 0
-    return hashes
-
-
-def _words(cells: pa.Array) -> tuple[str, Hashes]:
-    """One 64-bit word a cell, anything where it is null: alike for alike values of one type."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from rimrep_assets.domain.table_types import type_name
-
-    if pa.types.is_dictionary(cells.type):
-        kind, words = _words(cells.dictionary)
-        at = pc.fill_null(cells.indices, 0).to_numpy(zero_copy_only=False)
-        return kind, words[at] if len(words) else np.zeros(len(cells), np.uint64)
     kind = type_name(cells.type)
     if kind == "null":
-        return kind, np.zeros(len(cells), np.uint64)
-    if kind == "number":
-        return kind, _float_words(cells)
+        return np.zeros(len(cells), np.uint64)
     if kind in ("string", "geometry"):
-        return kind, _text_words(cells)
+        return _text_words(cells)
+    if kind == "number":
+        return _float_words(cells.to_numpy(zero_copy_only=False))
+    if kind == "integer":
+        return _integer_words(cells.fill_null(0).to_numpy(zero_copy_only=False))
     if kind == "boolean":
         cells = cells.cast(pa.int8())
     plain = {"date": pa.int32(), "datetime": pa.int64()}.get(kind)
     whole = (cells.view(plain) if plain else cells).fill_null(0)
-    return kind, whole.cast(pa.int64()).to_numpy(zero_copy_only=False).view(np.uint64)
+    return whole.cast(pa.int64()).to_numpy(zero_copy_only=False).view(np.uint64)
 
 
-def _float_words(cells: pa.Array) -> Hashes:
+def _float_words(values: Any) -> Hashes:
     import numpy as np
 
     # Adding zero makes one zero of the two; it also copies, so that Arrow's memory is not written to.
-    values = cells.to_numpy(zero_copy_only=False) + 0.0
+    values = values + 0.0
     words = values.view(np.uint64)
     words[np.isnan(values)] = NAN_BITS
+    return words
+
+
+def _integer_words(values: Any) -> Hashes:
+    import numpy as np
+
+    words = _float_words(values.astype(np.float64))
+    beyond = (values > EXACT) | (values < -EXACT)
+    # Neighbours share a number out here; such a column is never published as numbers, so its bits serve as well.
+    words[beyond] = values[beyond].view(np.uint64)
     return words
 
 
@@ -220,6 +219,8 @@ def _text_words(cells: pa.Array) -> Hashes:
     import numpy as np
     import xxhash
 
+    if len(cells) == 0:
+        return np.zeros(0, np.uint64)
     _, offsets_buffer, data_buffer = cells.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[cells.offset : cells.offset + len(cells) + 1]
     starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets)
@@ -253,10 +254,13 @@ def _parts(starts: Any, lengths: Any, data: Any) -> Iterator[tuple[int, Any, Has
 
 
 def _mixed(words: Hashes) -> Hashes:
-    """Every bit of a word in every bit of the result; one to one."""
-    words = (words ^ (words >> _word(30))) * _word(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> _word(27))) * _word(0x94D049BB133111EB)
-    return words ^ (words >> _word(31))
+    """Every bit of a word in every bit of the result, one to one; takes ``words`` for its result."""
+    words ^= words >> _word(30)
+    words *= _word(0xBF58476D1CE4E5B9)
+    words ^= words >> _word(27)
+    words *= _word(0x94D049BB133111EB)
+    words ^= words >> _word(31)
+    return words
 
 
 def _word(number: int) -> Any:

@@ -118,15 +118,17 @@ class PartWriter:
             if self._writer is not None:
                 self._writer.close()
 
-    def write(self, block: pa.RecordBatch) -> None:
-        """Take the next rows of the file."""
+    def write(self, block: pa.RecordBatch) -> pa.RecordBatch:
+        """Take the next rows of the file; returns the columns of the source as they are stored."""
         if self._schema is None:
             self._schema = self._schema_for(block)
         self._held.append(self._ready(block))
         self._weight += self._held[-1].nbytes
         self._rows += len(block)
+        stored = self._held[-1].select(self._stored)
         if self._weight >= RUN_BYTES:
             self._flush()
+        return stored
 
     def _schema_for(self, block: pa.RecordBatch) -> pa.Schema:
         import pyarrow as pa

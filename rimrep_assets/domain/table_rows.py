@@ -6,15 +6,32 @@ a version (``table_fold``).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
+END = object()
+
 BATCH_ROWS = 65_536
 MOST_BYTES = 64 * 1024 * 1024
 """of geometry in a row group, so that polygons of any size can be read group by group"""
+
+
+def read_ahead(items: Iterator[T], most: int = 2) -> Iterator[T]:
+    """``items``, made in a thread of their own, up to ``most`` of them before they are asked for."""
+    with ThreadPoolExecutor(max_workers=1) as maker:
+        coming = deque(maker.submit(next, items, END) for _ in range(most))
+        try:
+            while (item := coming.popleft().result()) is not END:
+                coming.append(maker.submit(next, items, END))
+                yield item  # type: ignore[misc]
+        finally:
+            maker.shutdown(cancel_futures=True)
 
 
 def row_groups(

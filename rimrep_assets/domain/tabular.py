@@ -17,6 +17,7 @@ from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_digests import FileDigests, RunningDigests
 from rimrep_assets.domain.table_geometry import bounds_of, bounds_of_points, is_geographic, outside_the_globe
 from rimrep_assets.domain.table_part import PartWriter
+from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
 from rimrep_assets.domain.table_times import TimeProblem
 from rimrep_assets.domain.table_types import (
@@ -186,9 +187,8 @@ def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
     digests = RunningDigests()
     try:
         with PartWriter(out, table.file, ordered, table.crs, dataset) as part:
-            for block in typed_blocks(table, dataset, types):
-                digests.see(block, digests.rows)
-                part.write(block)
+            for block in read_ahead(typed_blocks(table, dataset, types)):
+                digests.see(part.write(block), digests.rows)
         if digests.rows == 0:
             raise DataError(f"{table.file}: no rows below the header")
     except BaseException:
