@@ -74,7 +74,7 @@ def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, An
     for column in table.names:
         if column == dataset.coordinates.geometry:
             found[column] = ColumnType("geometry")
-        elif column in fields and (known := declared_type(fields[column], table.timezone)):
+        elif column in fields and (known := declared_type(fields[column], table.zone(column), table.decimal)):
             found[column] = known
     return found
 
@@ -125,8 +125,9 @@ def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable
     shown = ", ".join(f"row {row + p}: {cells[p].as_py()!r}" for p in problem.positions[:MOST_MISFITS])
     more = len(problem.positions) - MOST_MISFITS
     what = f"{table.file}: column {column!r} {problem.reason}: {shown}" + (f" and {more} more" if more > 0 else "")
-    if table.timezone is None:
-        what += "; declare read_csv.timezone (for a layer: declare the column as string)"
+    if table.zone(column) is None:
+        layer = table.reader == "read_vector"
+        what += "; declare the column as string" if layer else f"; declare {table.reader}.timezone"
     return what
 
 
@@ -153,7 +154,11 @@ def _settle(
     """The types of ``columns`` from all their cells, and examples of cells that are not of the declared one."""
     if not columns:
         return {}, {}
-    watches = {column: ColumnWatch(declared.get(column), table.timezone) for column in table.names if column in columns}
+    watches = {
+        column: ColumnWatch(declared.get(column), table.zone(column), table.decimal)
+        for column in table.names
+        if column in columns
+    }
     row = 0
     for block in table.blocks({}):
         for column, watch in watches.items():
@@ -209,20 +214,19 @@ def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str,
     for part, column in dataset.coordinates.named().items():
         if part not in wanted or types[column].type in (*wanted[part], "null"):
             continue
-        bad = ColumnWatch(
-            ColumnType("number") if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None
-        )
+        number = ColumnType("number", decimal=table.decimal)
+        bad = ColumnWatch(number if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None)
         row = 0
         for block in table.blocks({}):
             bad.see(block.column(column), row)
             row += len(block)
         shown = f": {', '.join(bad.misfits)}" if bad.misfits else ""
         if part == "t" and not bad.misfits:
-            advice = "its times carry no zone: declare read_csv.timezone"
+            advice = f"its times carry no zone: declare {table.reader}.timezone"
         elif part == "t":
             advice = "times are ISO 8601, or have a format in tableschema.json"
         else:
-            advice = "declare words for a missing value in read_csv.na"
+            advice = f"declare words for a missing value in {table.reader}.na"
         problems.append(
             f"{table.file}: coordinates.{part}, column {column!r}, holds {types[column].type}, not "
             f"{' or '.join(wanted[part])}{shown}; {advice}"
