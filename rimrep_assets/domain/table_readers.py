@@ -166,7 +166,8 @@ class ReadParquet(_Timed):
 class ReadRdata(_Timed):
     """RData, rda and rds with a data frame; ``object`` is its name where a file holds several.
 
-    Factors are strings; NA and NaN are missing. ``timezone`` is not needed: R's times are instants.
+    Factors are strings; NA and NaN are missing. POSIXct are instants: ``timezone`` is for times in texts alone. Row
+    names are not read: they are no column.
     """
 
     object: str | None = None
