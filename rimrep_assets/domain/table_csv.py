@@ -106,13 +106,13 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
     direct = {"integer": pa.int64(), "number": pa.float64()}
     own = {column: words for column in named_columns(options.na) if (words := options.na[column])}  # type: ignore[call-overload]
     arrow = {c: pa.string() if c in own else direct.get(kind or "", pa.string()) for c, kind in columns.items()}
-    plain = options.skip_rows == 0 and options.comment is None
+    source, encoding = _bytes_of(path, options)
     try:
         for block in pacsv.open_csv(
-            path if plain else _Unskipped(path, options),
+            source,
             read_options=pacsv.ReadOptions(
                 block_size=BLOCK_BYTES,
-                encoding=options.encoding if plain else "utf8",
+                encoding=encoding,
                 column_names=options.names or None,
             ),
             parse_options=pacsv.ParseOptions(
@@ -178,6 +178,21 @@ def cells_of(lines: Iterable[str], options: ReadCsv) -> Iterator[list[str]]:
     """The rows of text as Python's csv reads them. Raises: csv.Error."""
     quoting = {"quotechar": options.quote} if options.quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
     return csv.reader(iter(lines), delimiter=options.delimiter, **quoting)  # type: ignore[call-overload, no-any-return]
+
+
+def _bytes_of(path: Path, options: ReadCsv) -> tuple[Any, str]:
+    """What Arrow reads, without the skipped lines, and how it is encoded."""
+    wide = _encoding(options).startswith(("utf-16", "utf-32"))
+    if options.comment is None and not wide:
+        if options.skip_rows == 0:
+            return path, options.encoding
+        file = path.open("rb")
+        skipped = [file.readline() for _ in range(options.skip_rows)]
+        # Lines of old files end in a carriage return alone, which only text mode knows.
+        if not any(b"\r" in line.removesuffix(b"\r\n") for line in skipped):
+            return file, options.encoding
+        file.close()
+    return _Unskipped(path, options), "utf8"
 
 
 class _Unskipped:

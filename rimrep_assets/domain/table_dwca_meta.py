@@ -8,7 +8,6 @@ Source: https://dwc.tdwg.org/text/ (defaults of the attributes among it)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
@@ -39,25 +38,23 @@ class ArchivedTable:
     def columns(self, name: str) -> dict[str, int | None]:
         """Column names with their place in the file, the key first where no term is it. Raises: DataError where a
         term stands twice."""
-        short = Counter(_last(term) for term, _, _ in self.fields)
         terms = Counter(term for term, _, _ in self.fields)
         twice = [f"{name}: meta.xml gives the term {term!r} {n} times" for term, n in terms.items() if n > 1]
         if twice:
             raise DataError(twice)
-        found: dict[str, int | None] = {}
-        if self.key is not None and self.key not in [at for _, at, _ in self.fields]:
-            found["id" if self.kind == "core" else "coreid"] = self.key
-        for term, at, _ in self.fields:
-            found[_last(term) if short[_last(term)] == 1 and _last(term) not in found else term] = at
-        return found
+        return {column: at for column, at, _ in self._named()}
 
     @property
-    def defaults(self) -> Mapping[str, str]:
+    def defaults(self) -> dict[str, str]:
         """By column, what stands for an empty cell."""
-        by_term = {term: value for term, _, value in self.fields if value is not None}
-        short = Counter(_last(term) for term, _, _ in self.fields)
-        keys = {"id", "coreid"} if self.key is not None else set()
-        return {(_last(t) if short[_last(t)] == 1 and _last(t) not in keys else t): v for t, v in by_term.items()}
+        return {column: value for column, _, value in self._named() if value is not None}
+
+    def _named(self) -> list[tuple[str, int | None, str | None]]:
+        named: list[tuple[str, int | None, str | None]] = []
+        if self.key is not None and self.key not in [at for _, at, _ in self.fields]:
+            named.append(("id" if self.kind == "core" else "coreid", self.key, None))
+        short = Counter([column for column, _, _ in named] + [_last(term) for term, _, _ in self.fields])
+        return named + [(_last(t) if short[_last(t)] == 1 else t, at, value) for t, at, value in self.fields]
 
 
 def _last(term: str) -> str:
@@ -126,7 +123,7 @@ class _Reader:
             self.problems.append(f"{kind}: lines end in {lines!r}; only line ends are read")
         delimiter, quote = _unescaped(told.get("fieldsTerminatedBy", ",")), _unescaped(told.get("fieldsEnclosedBy", '"'))
         for what, value, lengths in (("fieldsTerminatedBy", delimiter, (1,)), ("fieldsEnclosedBy", quote, (0, 1))):
-            if len(value) not in lengths or value == "\n":
+            if len(value) not in lengths or value in ("\n", "."):
                 self.problems.append(f"{kind}: {what} is {value!r}; one letter is read")
         if quote == delimiter:
             self.problems.append(f"{kind}: {quote!r} cannot be both between cells and around them")

@@ -249,7 +249,7 @@ def _plain(column: pa.Array) -> pa.Array:
         exact = column.cast(pa.timestamp("us", kind.tz))
         return exact.cast(pa.timestamp("us", "UTC")) if kind.tz else exact.cast(pa.string())
     if pa.types.is_nested(kind):
-        return pa.array([None if v is None else _json(v) for v in column.to_pylist()], pa.string())
+        return pa.array([None if v is None else _json(v) for v in column.to_pylist(maps_as_pydicts="strict")], pa.string())
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return column
     return column.cast(pa.binary() if _is_bytes(kind, pa) else pa.string())
