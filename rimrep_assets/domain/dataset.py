@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.access_rules import access_problems
 from rimrep_assets.domain.dataset_layout import Layout

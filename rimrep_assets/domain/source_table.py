@@ -69,7 +69,8 @@ def one_after_the_other(tables: Sequence[SourceTable], file: str) -> SourceTable
             ("CRS", (first.crs or {}).get("name"), (other.crs or {}).get("name")),
         ):
             if ours != theirs:
-                problems.append(f"{first.file} and {other.file} are one table, but their {what} differ: {_differ(ours, theirs)}")
+                both = f"{first.file} and {other.file} are one table, but their {what} differ"
+                problems.append(f"{both}: {_differ(ours, theirs)}")
     if problems:
         raise DataError(problems[:20] + ([f"and {len(problems) - 20} more like these"] if len(problems) > 20 else []))
 
@@ -92,8 +93,12 @@ def one_after_the_other(tables: Sequence[SourceTable], file: str) -> SourceTable
         decimal=first.decimal,
         geometry=first.geometry,
         reader=first.reader,
-        keep=(lambda names: one_after_the_other([t.keep(names) for t in tables if t.keep], file)) if first.keep else None,
+        keep=(lambda names: _kept(tables, names, file)) if first.keep else None,
     )
+
+
+def _kept(tables: Sequence[SourceTable], names: Sequence[str], file: str) -> SourceTable:
+    return one_after_the_other([table.keep(names) for table in tables if table.keep], file)
 
 
 def _differ(ours: Any, theirs: Any) -> str:

@@ -163,7 +163,8 @@ class _Lines:
         self._text, self._skip, self._comment = text, options.skip_rows, options.comment
 
     def __iter__(self) -> Iterator[str]:
-        for self.number, line in enumerate(self._text, start=1):
+        for line in self._text:
+            self.number += 1
             if self.number > self._skip and not (self._comment and line.startswith(self._comment)):
                 yield line
 
@@ -177,7 +178,7 @@ def _lines(path: Path, options: ReadCsv) -> Iterator[_Lines]:
 def cells_of(lines: Iterable[str], options: ReadCsv) -> Iterator[list[str]]:
     """The rows of text as Python's csv reads them. Raises: csv.Error."""
     quoting = {"quotechar": options.quote} if options.quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    return csv.reader(iter(lines), delimiter=options.delimiter, **quoting)  # type: ignore[call-overload, no-any-return]
+    return csv.reader(iter(lines), delimiter=options.delimiter, **quoting)
 
 
 def _bytes_of(path: Path, options: ReadCsv) -> tuple[Any, str]:

@@ -44,7 +44,7 @@ def open_dwca(path: Path, name: str, options: ReadDwca, dataset: Dataset) -> Sou
         described, folder = _meta(archive, name)
         table = chosen_table(described, options, name)
         members = Unzipped()
-        files = []
+        files: list[tuple[str, Path]] = []
         for location in table.locations:
             inside = f"{folder}{location}"
             if inside not in archive.NameToInfo:
@@ -107,7 +107,8 @@ def _opened(path: Path, name: str, table: ArchivedTable, options: ReadDwca, data
     width = _width(path, name, table)
     beyond = [column for column, at in columns.items() if at is not None and at >= width]
     if beyond:
-        raise DataError([f"{name}: {c!r} is column {columns[c]} of {META}, the file has {width} (from 0)" for c in beyond])
+        told = [f"{name}: {META} says that {c!r} is cell {columns[c]} (from 0); a row has {width}" for c in beyond]
+        raise DataError(told)
     # A column of the file may be two columns of the table, one for the key and one for its term.
     first = {at: column for column, at in reversed(columns.items()) if at is not None}
     names = tuple(first.get(at, f"\x00{at}") for at in range(width))

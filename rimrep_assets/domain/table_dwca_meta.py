@@ -121,7 +121,8 @@ class _Reader:
         lines = _unescaped(told.get("linesTerminatedBy", "\n"))
         if lines not in ("\n", "\r\n", "\r", ""):
             self.problems.append(f"{kind}: lines end in {lines!r}; only line ends are read")
-        delimiter, quote = _unescaped(told.get("fieldsTerminatedBy", ",")), _unescaped(told.get("fieldsEnclosedBy", '"'))
+        delimiter = _unescaped(told.get("fieldsTerminatedBy", ","))
+        quote = _unescaped(told.get("fieldsEnclosedBy", '"'))
         for what, value, lengths in (("fieldsTerminatedBy", delimiter, (1,)), ("fieldsEnclosedBy", quote, (0, 1))):
             if len(value) not in lengths or value in ("\n", "."):
                 self.problems.append(f"{kind}: {what} is {value!r}; one letter is read")

@@ -96,9 +96,8 @@ def flattened(record: Mapping[str, Any], name: str, row: int) -> Iterator[tuple[
     """The cells of a record by column: objects as ``outer.inner``. Raises: DataError where two keys make one."""
     seen: set[str] = set()
     for key, value in record.items():
-        # An object without keys says that there is something: a column of its own would stand for nothing.
-        cells = [(f"{key}.{inner}", cell) for inner, cell in value.items()] if isinstance(value, dict) else [(key, value)]
-        for column, cell in cells:
+        nested = isinstance(value, dict)
+        for column, cell in [(f"{key}.{inner}", cell) for inner, cell in value.items()] if nested else [(key, value)]:
             if column in seen:
                 raise DataError(f"{name}: row {row}: two keys make the column {column!r}")
             seen.add(column)

@@ -117,9 +117,7 @@ def _all_lists(wanted: str, met: dict[str, list[str]], kinds: dict[str, str]) ->
     return bool(keys) and all(kinds.get(f"{wanted}.{k}" if wanted else k) == "start_array" for k in keys)
 
 
-def _not_there(
-    keys: Sequence[str | None], wanted: str, met: dict[str, list[str]], kinds: dict[str, str]
-) -> str:
+def _not_there(keys: Sequence[str | None], wanted: str, met: dict[str, list[str]], kinds: dict[str, str]) -> str:
     """Words for a path that leads to no records: how far it leads, and what is there."""
     reached, steps = "", ["item" if key is None else key for key in keys]
     for number in range(1, len(steps) + 1):

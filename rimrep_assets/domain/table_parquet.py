@@ -173,7 +173,7 @@ def _refuse_unusable(
 
 def _geometry_problems(name: str, column: str, about: Mapping[str, Any]) -> Iterator[str]:
     if not about:
-        yield f"{name}: nothing says which CRS geometry {column!r} has: the file's geo metadata does not name it; {UNKNOWN_CRS}"
+        yield f"{name}: nothing says which CRS geometry {column!r} has: no geo metadata names it; {UNKNOWN_CRS}"
         return
     if str(about.get("encoding", "WKB")).upper() != "WKB":
         yield f"{name}: geometry {column!r} is encoded as {about['encoding']!r}; only WKB is read"
@@ -214,7 +214,8 @@ def _becomes_text(kind: pa.DataType) -> bool:
 
     if pa.types.is_dictionary(kind):
         return _becomes_text(kind.value_type)
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_time, pa.types.is_nested)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    tests = (*texts, pa.types.is_time, pa.types.is_nested)
     return any(test(kind) for test in tests)
 
 
@@ -249,7 +250,8 @@ def _plain(column: pa.Array) -> pa.Array:
         exact = column.cast(pa.timestamp("us", kind.tz))
         return exact.cast(pa.timestamp("us", "UTC")) if kind.tz else exact.cast(pa.string())
     if pa.types.is_nested(kind):
-        return pa.array([None if v is None else _json(v) for v in column.to_pylist(maps_as_pydicts="strict")], pa.string())
+        values = column.to_pylist(maps_as_pydicts="strict")
+        return pa.array([None if value is None else _json(value) for value in values], pa.string())
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return column
     return column.cast(pa.binary() if _is_bytes(kind, pa) else pa.string())

@@ -90,7 +90,7 @@ def _refuse_huge(path: Path, name: str) -> None:
         raise DataError(f"{name}: cannot be unpacked: {error}") from error
 
 
-def unpacked(path: Path) -> IO[bytes]:
+def unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:
     """The bytes of an R file, whichever of R's three ways it is packed."""
     with path.open("rb") as file:
         start = file.read(6)
@@ -162,8 +162,9 @@ def _classes(value: Any) -> list[str]:
     """The class attribute of an R object."""
     pair = value.attributes
     while pair is not None and pair.tag is not None:
-        key = pair.tag.value.value if pair.tag.value is not None else b""
-        if key == b"class":
+        # A name that was met before in the file is written as a reference to it.
+        symbol = pair.tag if pair.tag.value is not None else pair.tag.referenced_object
+        if symbol is not None and symbol.value.value == b"class":
             return [text.value.decode("utf-8", "replace") for text in pair.value[0].value]
         pair = pair.value[1]
     return []
@@ -176,7 +177,8 @@ def _plain(cells: pd.Series[Any]) -> pa.Array:
 
     kind = cells.dtype
     if isinstance(kind, pd.CategoricalDtype):
-        cells, kind = cells.astype(object), object
+        cells = cells.astype(object)
+        kind = cells.dtype
     if pd.api.types.is_datetime64_any_dtype(kind):
         return _instants(cells)
     if pd.api.types.is_timedelta64_dtype(kind):

@@ -26,9 +26,7 @@ def csv_rows(path: Path, options: ReadCsv, rows: set[int]) -> Rows:
     quoted = bool(options.quote) and _has(path, encoding, options.quote)
     with path.open(encoding=encoding, newline="" if quoted else None) as text:
         lines = _without_skipped(text, options)
-        header = (
-            next(cells for cells in csv.reader(lines, **form) if cells) if options.header else list(options.names)
-        )
+        header = next(cells for cells in csv.reader(lines, **form) if cells) if options.header else list(options.names)
         missing = {column: {"", *_missing(options, column)} for column in header}
         last = max(rows, default=-1)
         # Without quotes a line is a row, and only the chosen lines need to be taken apart.

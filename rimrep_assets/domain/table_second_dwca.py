@@ -58,8 +58,8 @@ def _columns(table: ElementTree.Element) -> list[tuple[str, int | None, str | No
     """Name, place and default of each column."""
     fields = []
     for field in table.findall(f"{DWC}field"):
-        place = field.get("index")
-        fields.append((field.get("term", ""), None if place is None else int(place), field.get("default") or None))
+        told = field.get("index")
+        fields.append((field.get("term", ""), None if told is None else int(told), field.get("default") or None))
     key = next((table.find(f"{DWC}{tag}") for tag in ("id", "coreid") if table.find(f"{DWC}{tag}") is not None), None)
     found: list[tuple[str, int | None, str | None]] = []
     if key is not None and int(key.get("index", "")) not in [place for _, place, _ in fields]:

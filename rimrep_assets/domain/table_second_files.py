@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+from xml.etree import ElementTree
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_readers import SUFFIXES_IN_ZIP
@@ -35,8 +37,15 @@ SECOND_READERS: dict[str, Callable[[Path, Any, set[int]], Rows]] = {
 def rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Iterator[Row]:
     """The rows of the file at ``path`` whose numbers are among ``rows``, in their order, with the file's own names.
 
-    Raises: ValueError, KeyError, OSError and what each format's library raises where it makes no sense of the file.
+    Raises: ValueError, KeyError, TypeError, OSError, csv.Error or sqlite3.Error where it makes no sense of the file.
     """
+    try:
+        yield from _rows_of(path, dataset, rows)
+    except (RuntimeError, AttributeError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Iterator[Row]:
     step = dataset.convert.table_readers()[0]
     read, options = SECOND_READERS[step], getattr(dataset.convert, step)
     if dataset.convert.unzip is None:

@@ -100,5 +100,3 @@ def _instant(text: str, pattern: str | None, zone: str | None) -> datetime.datet
             raise ValueError(f"{text!r} carries no time zone")
         when = when.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     return when.astimezone(datetime.UTC)
-
-

@@ -110,8 +110,11 @@ def _final_names(table: SourceTable, name: str, dataset: Dataset) -> dict[str, s
     problems += _clashes(there, dataset)
     if problems:
         raise DataError([f"{name}: {problem}" for problem in problems])
-    return {column: own if _is_layers(table, column) else final[column] for column in table.names
-            if column in final or _is_layers(table, column)}
+    return {
+        column: own if _is_layers(table, column) else final[column]
+        for column in table.names
+        if column in final or _is_layers(table, column)
+    }
 
 
 def _is_layers(table: SourceTable, column: str) -> bool:

@@ -172,11 +172,16 @@ def _settle(
 
 
 def _layer_type(table: SourceTable, column: str, seen: ColumnType, declared: Mapping[str, ColumnType]) -> ColumnType:
-    """A layer says itself what is text. Times without a zone stay text: nothing says where their clock hangs."""
+    """A format with types says itself what is text, and which texts may be times. Times without a zone stay text:
+    nothing says where their clock hangs."""
     if seen == declared.get(column) or column not in table.texts:
         return seen
-    is_time = column in table.times and seen.type in ("datetime", "null")
-    return ColumnType("datetime" if is_time else "string")
+    if column not in table.times:
+        return ColumnType("string")
+    if seen.type == "date" and table.reader != "read_vector":
+        return seen
+    is_time = seen.type == "datetime" or (seen.type == "null" and table.reader == "read_vector")
+    return ColumnType("datetime", timezone=table.zone(column)) if is_time else ColumnType("string")
 
 
 def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType], out: Path) -> int:
