@@ -82,7 +82,7 @@ def archived(member: str, skip: int, names: Sequence[str]) -> Read:
             quoting=3,
             keep_default_na=False,
             na_values=[""],
-            dtype_backend="pyarrow",
+            dtype=str,
         )
 
     return read

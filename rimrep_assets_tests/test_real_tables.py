@@ -101,6 +101,8 @@ def as_published(cell: Any, seen: Any, zone: str) -> Any:
         return (when if when.tz else when.tz_localize(zone)).to_pydatetime()
     if isinstance(seen, datetime.date):
         return pd.Timestamp(cell).date()
+    if isinstance(cell, str) and isinstance(seen, int | float):
+        return type(seen)(cell)
     return cell
 
 
