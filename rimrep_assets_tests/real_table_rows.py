@@ -25,7 +25,7 @@ GEOMETRY = {"geometry": "geometry"}
 AIMS = "aims_api/misc/{}.json"
 PAGES = [
     f"aims_api/temp_logger_size300/page{number:02}_{mark}.json"
-    for number, mark in enumerate("2778ab 53ddac b59407 344833 a4bb7a ad4d2e fdb4be 5ec9dc".split())
+    for number, mark in enumerate(["2778ab", "53ddac", "b59407", "344833", "a4bb7a", "ad4d2e", "fdb4be", "5ec9dc"])
 ]
 RESULTS = {"read_json": {"records": "results"}}
 
@@ -104,7 +104,7 @@ PUBLISHED = {
             "rename": {"Aggregated Date/Time": "time"},
         },
         {"x": "Longitude", "y": "Latitude", "t": "time"},
-        lambda path: csv(na_values={"Depth": ["99999.9"], **dict.fromkeys(STATISTICS, ["no data"])})(path).rename(
+        lambda path: csv(na_values={"Depth": ["99999.9"], **{c: ["no data"] for c in STATISTICS}})(path).rename(
             columns={"Aggregated Date/Time": "time"}
         ),
         zone="Australia/Brisbane",
