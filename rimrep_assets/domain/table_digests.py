@@ -12,7 +12,7 @@ Source of the mixing steps: https://prng.di.unimi.it/splitmix64.c (public domain
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.strict_model import StrictModel
@@ -157,42 +157,50 @@ def _pieces(columns: Mapping[str, pa.Array], rows: int) -> Iterator[tuple[dict[s
 
     Raises: ValueError for a type that no table has.
     """
-    import pyarrow as pa
 
-    codes = {name: _words(c.dictionary) for name, c in columns.items() if pa.types.is_dictionary(c.type)}
+    readers = {name: _reader(column) for name, column in columns.items()}
     for begin in range(0, rows, ROWS_AT_ONCE):
         stop = min(begin + ROWS_AT_ONCE, rows)
-        yield {n: _cells(c.slice(begin, stop - begin), codes.get(n)) for n, c in columns.items()}, begin, stop
+        yield {n: _cells(c.slice(begin, stop - begin), readers[n]) for n, c in columns.items()}, begin, stop
 
 
-def _cells(column: pa.Array, codes: Hashes | None) -> _Cells:
+def _cells(column: pa.Array, words_of: Callable[[pa.Array], Hashes]) -> _Cells:
     import numpy as np
 
-    nulls = np.asarray(column.is_null()) if column.null_count else None
-    if codes is None:
-        return _Cells(_words(column), nulls)
-    at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return _Cells(codes[at] if len(codes) else np.zeros(len(column), np.uint64), nulls)
+    if column.null_count == 0:
+        return _Cells(words_of(column), None)
+    return _Cells(words_of(column), np.asarray(column.is_null()))
 
 
-def _words(cells: pa.Array) -> Hashes:
+def _reader(column: pa.Array) -> Callable[[pa.Array], Hashes]:
+    """What makes a word of each cell of a piece of ``column``, anything of a null."""
     import numpy as np
     import pyarrow as pa
 
-    kind = type_name(cells.type)
-    if kind == "null":
-        return np.zeros(len(cells), np.uint64)
-    if kind in ("string", "geometry"):
-        return _text_words(cells)
-    if kind == "number":
-        return _float_words(cells.to_numpy(zero_copy_only=False))
-    if kind == "integer":
-        return _integer_words(cells.fill_null(0).to_numpy(zero_copy_only=False))
+    if pa.types.is_dictionary(column.type):
+        codes = _reader(column.dictionary)(column.dictionary)
+        if len(codes) == 0:
+            return lambda cells: np.zeros(len(cells), np.uint64)
+        return lambda cells: codes[_filled(cells.indices)]
+    kind = type_name(column.type)
     if kind == "boolean":
-        cells = cells.cast(pa.int8())
-    plain = {"date": pa.int32(), "datetime": pa.int64()}.get(kind)
-    whole = (cells.view(plain) if plain else cells).fill_null(0)
-    return whole.cast(pa.int64()).to_numpy(zero_copy_only=False).view(np.uint64)
+        return lambda cells: _filled(cells.cast(pa.int8())).astype(np.uint64)
+    if kind in ("date", "datetime"):
+        plain = pa.int32() if kind == "date" else pa.int64()
+        return lambda cells: _filled(cells.view(plain)).astype(np.int64).view(np.uint64)
+    readers: dict[str, Callable[[pa.Array], Hashes]] = {
+        "null": lambda cells: np.zeros(len(cells), np.uint64),
+        "string": _text_words,
+        "geometry": _text_words,
+        "number": lambda cells: _float_words(cells.to_numpy(zero_copy_only=False)),
+        "integer": lambda cells: _integer_words(_filled(cells)),
+    }
+    return readers[kind]
+
+
+def _filled(cells: pa.Array) -> Any:
+    """Whole numbers, 0 where there is none."""
+    return (cells.fill_null(0) if cells.null_count else cells).to_numpy(zero_copy_only=False)
 
 
 def _float_words(values: Any) -> Hashes:

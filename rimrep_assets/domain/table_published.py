@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_digests import FileDigests, RunningDigestsOfMany
-from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, points_from
+from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, bounds_of_points, points_from
 from rimrep_assets.domain.table_order import in_order
 from rimrep_assets.domain.table_part import ROW, FileContents
 from rimrep_assets.domain.table_source import geometry_column, makes_points, platform_columns
@@ -101,11 +101,10 @@ class PublishedReading:
 
         if column == "fid":
             return pc.binary_join_element_wise(self._prefixes.take(pa.array(files)), pa.array(rows).cast("string"), "-")
-        geometry = str(geometry_column(self._dataset))
-        if column == geometry and makes_points(self._dataset):
-            places = self._dataset.coordinates
-            return points_from(columns[str(places.x)], columns[str(places.y)])
-        return bbox_column(bounds_of(columns[geometry])[0])
+        if not makes_points(self._dataset):
+            return bbox_column(bounds_of(columns[str(geometry_column(self._dataset))])[0])
+        x, y = (columns[str(part)] for part in (self._dataset.coordinates.x, self._dataset.coordinates.y))
+        return bbox_column(bounds_of_points(x, y)) if column == "bbox" else points_from(x, y)
 
     def digests_of(self, name: str) -> FileDigests:
         """Of the file's published rows, without made columns."""
