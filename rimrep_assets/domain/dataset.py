@@ -35,10 +35,13 @@ from rimrep_assets.domain.grid_steps import (
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
+from rimrep_assets.domain.table_profiles_options import ReadProfiles
 from rimrep_assets.domain.worker_resources import Resources
 
 TAKEN = frozenset({"assets", "catalog", "collection", "collections", "commits", "items", "pygeoapi", "stac", "staging"})
 """names of the platform's own folders and documents, beside which a dataset's would be mistaken"""
+TABLE_READERS = ("read_csv", "read_vector", "read_profiles")
+"""a table has exactly one of these steps"""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """the same language, ten times faster where libyaml is there: a catalog has a thousand of these files"""
@@ -108,6 +111,7 @@ class Convert(StrictModel):
 
     read_csv: ReadCsv | None = None
     read_vector: ReadVector | None = None
+    read_profiles: ReadProfiles | None = None
     read_netcdf: ReadNetcdf | None = None
     read_geotiff: ReadGeotiff | None = None
     read_zarr: ReadZarr | None = None
@@ -129,7 +133,7 @@ class Convert(StrictModel):
 
     def steps_of_grids(self) -> list[str]:
         """Names of the steps declared here that only grids have."""
-        both = ("read_csv", "read_vector", "rename", "drop_columns")
+        both = (*TABLE_READERS, "rename", "drop_columns")
         return [n for n in Convert.model_fields if n not in both and getattr(self, n) not in (None, Unite())]
 
 
@@ -188,11 +192,10 @@ class Dataset(StrictModel):
             problems.append("limited data needs data_sharing_agreement: the reference of the agreement")
         if self.partition and not self.coordinates.t:
             problems.append("partition needs coordinates.t")
-        readers = {"read_csv": self.convert.read_csv, "read_vector": self.convert.read_vector}
-        table_steps = [name for name, step in readers.items() if step is not None]
+        table_steps = [name for name in TABLE_READERS if getattr(self.convert, name) is not None]
         if self.format == "parquet":
             if len(table_steps) != 1:
-                problems.append("convert of a table needs one of read_csv, read_vector")
+                problems.append(f"convert of a table needs one of {', '.join(TABLE_READERS)}")
             if grid_steps := self.convert.steps_of_grids():
                 problems.append(f"{', '.join(grid_steps)}: a step of grids (format: zarr)")
             if grids_alone := self.layout.for_grids_alone():

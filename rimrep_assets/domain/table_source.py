@@ -1,7 +1,7 @@
 """A source file of a table with its declared steps applied: which columns there are, and their cells by blocks.
 
 Here belongs ``rename``, ``drop_columns`` and whether every column that the catalog names is there. Not here: the
-form of files (``table_csv``, ``table_vector``) or the types of columns (``tabular``).
+form of files (``table_csv``, ``table_vector``, ``table_profiles``) or the types of columns (``tabular``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_csv import header_of, text_blocks
 from rimrep_assets.domain.table_geometry import crs84
+from rimrep_assets.domain.table_profiles import open_profiles
+from rimrep_assets.domain.table_profiles_options import ReadProfiles
 from rimrep_assets.domain.table_vector import layer_blocks, open_layer
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class SourceTable:
     that columns will have, and may hand over numbers where that saves making text of them (Misfit where one is
     none). ``times``: columns that the layer knows as date with time; ``texts``: those that it holds as text, times
     among them; both are empty for CSV, where all is text. ``timezone``: the zone of times that carry none.
+    ``left_out``: once the blocks have been read, what of the file is not published and how much of it, in words.
     """
 
     file: str
@@ -61,6 +64,7 @@ class SourceTable:
     times: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
     timezone: str | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
@@ -83,6 +87,8 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
             crs=crs84() if geometry_column(dataset) else None,
             timezone=csv.timezone,
         )
+    if dataset.convert.read_profiles is not None:
+        return _profiles(path, name, dataset.convert.read_profiles, dataset)
     vector = dataset.convert.read_vector
     layer = open_layer(path, name, vector.layer if vector else None)
     final = _final_names(list(layer.names), name, dataset, made=str(dataset.coordinates.geometry))
@@ -94,6 +100,21 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
         crs=layer.crs,
         times=frozenset(final[c] for c in layer.times if c in final),
         texts=frozenset(final[c] for c in layer.texts if c in final),
+    )
+
+
+def _profiles(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -> SourceTable:
+    profiles = open_profiles(path, name, options, dataset)
+    final = _final_names(profiles.names, name, dataset)
+    left_out: dict[str, int] = {}
+    return SourceTable(
+        file=name,
+        names=tuple(final[c] for c in profiles.names if c in final),
+        blocks=lambda _: _renamed(profiles.blocks(left_out), final),
+        crs=crs84() if geometry_column(dataset) else None,
+        times=frozenset(final[c] for c in profiles.times if c in final),
+        texts=frozenset(final[c] for c in profiles.texts if c in final),
+        left_out=left_out,
     )
 
 
