@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset, ReadCsv
+from rimrep_assets.domain.table_second_profiles import profile_rows
 
 Row = tuple[int, dict[str, Any]]
 GEOMETRY = "\x00geometry"
@@ -109,6 +110,9 @@ def _reader(path: Path, dataset: Dataset) -> Callable[[set[int]], Iterator[Row]]
     options = dataset.convert.read_csv
     if options is not None:
         return lambda rows: _csv_rows(path, options, rows)
+    profiles = dataset.convert.read_profiles
+    if profiles is not None:
+        return lambda rows: profile_rows(path, profiles, rows)
     vector = dataset.convert.read_vector
     layer = vector.layer if vector else None
     readers: dict[str, Callable[[set[int]], Iterator[Row]]] = {
