@@ -107,7 +107,7 @@ def _file_kinds(dataset: Dataset) -> set[str]:
     named = {
         "csv": convert.read_csv,
         "vector": convert.read_vector,
-        "netcdf": convert.read_netcdf,
+        "netcdf": convert.read_netcdf or convert.read_profiles,
         "geotiff": convert.read_geotiff,
         "zarr": convert.read_zarr,
     }

@@ -16,10 +16,11 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_file import NETCDF, refuse_unreadable
 from rimrep_assets.domain.strict_model import nearest
+from rimrep_assets.domain.table_profiles_attributes import meaning_of
 from rimrep_assets.domain.table_profiles_layout import Header, Layout, Variable, layout_of
 from rimrep_assets.domain.table_profiles_options import ReadProfiles
 from rimrep_assets.domain.table_profiles_rows import Samples, slabs
-from rimrep_assets.domain.table_profiles_values import LONGEST_WORD, Meaning, meaning_of
+from rimrep_assets.domain.table_profiles_values import LONGEST_WORD, Meaning
 
 if TYPE_CHECKING:
     import netCDF4
@@ -35,13 +36,11 @@ NOT_ALONG = "variables that do not lie along the rows: {}"
 
 @dataclass(frozen=True)
 class Profiles:
-    """A file of samples. ``names``: its columns, global attributes last; ``times``: instants; ``texts``: words."""
+    """A file of samples. ``types``: its columns, global attributes last, with the Table Schema's types."""
 
     path: Path
     file: str
-    names: tuple[str, ...]
-    times: frozenset[str]
-    texts: frozenset[str]
+    types: Mapping[str, str]
     _layout: Layout
     _header: Header
     _meanings: Mapping[str, Meaning]
@@ -118,13 +117,11 @@ def open_profiles(path: Path, name: str, options: ReadProfiles, dataset: Dataset
     constants = _constants(header, layout, options, problems)
     if problems:
         raise DataError([f"{name}: {problem}" for problem in problems])
-    texts = {n for n in layout.columns if header.variables[n].kind != "number"}
+    types = {name: meanings[name].type for name in layout.columns}
     return Profiles(
         path=path,
         file=name,
-        names=(*layout.columns, *constants),
-        times=frozenset(n for n in layout.columns if meanings[n].is_time),
-        texts=frozenset(texts | {c for c, value in constants.items() if isinstance(value, str)}),
+        types={**types, **{column: _type_of(value) for column, value in constants.items()}},
         _layout=layout,
         _header=header,
         _meanings=meanings,
@@ -198,7 +195,7 @@ def _constants(header: Header, layout: Layout, options: ReadProfiles, problems: 
     held = header.attributes or {}
     found: dict[str, Any] = {}
     for attribute, column in options.attributes.items():
-        value = held.get(attribute)
+        value: Any = held.get(attribute)
         if attribute not in held:
             problems.append(f"read_profiles.attributes names {attribute!r}, which it lacks{nearest(attribute, held)}")
         elif column in layout.columns:
@@ -210,6 +207,10 @@ def _constants(header: Header, layout: Layout, options: ReadProfiles, problems: 
         else:
             problems.append(f"read_profiles.attributes: {attribute!r} is neither a text nor one number")
     return found
+
+
+def _type_of(value: Any) -> str:
+    return "string" if isinstance(value, str) else "integer" if isinstance(value, int) else "number"
 
 
 @contextmanager
@@ -230,4 +231,3 @@ def _opened(path: Path, name: str) -> Iterator[netCDF4.Dataset]:
                 file.close()
     except (OSError, RuntimeError) as error:
         raise DataError(f"{name}: cannot be read as NetCDF ({error})".replace(f": {str(path)!r}", "")) from error
-

@@ -51,7 +51,9 @@ class ReadProfiles(StrictModel):
     @model_validator(mode="after")
     def _names_agree(self) -> ReadProfiles:
         columns = list(self.attributes.values())
-        problems = [f"dimension: {d!r} stands twice" for d in sorted(set(self.dimension)) if self.dimension.count(d) > 1]
+        problems = [
+            f"dimension: {d!r} stands twice" for d in sorted(set(self.dimension)) if self.dimension.count(d) > 1
+        ]
         problems += [f"attributes: {c!r} names two columns" for c in sorted(set(columns)) if columns.count(c) > 1]
         if problems:
             raise ValueError("; ".join(problems))

@@ -56,7 +56,9 @@ class Samples:
         }
         needed = {d for c in layout.columns for d in header.variables[c].dims}
         followed = {link for d in needed for link in self._links_to(d)}
-        self._ends = {link.variable: self._ends_of(child, link) for child, link in layout.links.items() if link in followed}
+        self._ends = {
+            link.variable: self._ends_of(child, link) for child, link in layout.links.items() if link in followed
+        }
 
     def read(self, start: int, slab: Slab) -> pa.RecordBatch:
         """The rows of ``slab``, of which the first is row ``start``. Raises: DataError."""

@@ -54,6 +54,7 @@ class SourceTable:
     that columns will have, and may hand over numbers where that saves making text of them (Misfit where one is
     none). ``times``: columns that the layer knows as date with time; ``texts``: those that it holds as text, times
     among them; both are empty for CSV, where all is text. ``timezone``: the zone of times that carry none.
+    ``types``: of columns whose cells are of one type whatever they hold, since the file says so.
     ``left_out``: once the blocks have been read, what of the file is not published and how much of it, in words.
     """
 
@@ -64,6 +65,7 @@ class SourceTable:
     times: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
     timezone: str | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
 
 
@@ -105,15 +107,15 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
 
 def _profiles(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -> SourceTable:
     profiles = open_profiles(path, name, options, dataset)
-    final = _final_names(profiles.names, name, dataset)
+    final = _final_names(list(profiles.types), name, dataset)
     left_out: dict[str, int] = {}
     return SourceTable(
         file=name,
-        names=tuple(final[c] for c in profiles.names if c in final),
+        names=tuple(final[c] for c in profiles.types if c in final),
         blocks=lambda _: _renamed(profiles.blocks(left_out), final),
         crs=crs84() if geometry_column(dataset) else None,
-        times=frozenset(final[c] for c in profiles.times if c in final),
-        texts=frozenset(final[c] for c in profiles.texts if c in final),
+        texts=frozenset(final[c] for c, kind in profiles.types.items() if c in final and kind == "string"),
+        types={final[c]: kind for c, kind in profiles.types.items() if c in final},
         left_out=left_out,
     )
 
