@@ -30,7 +30,7 @@ BLOCK_ROWS = 65_536
 BLOCK_BYTES = 8 * 1024 * 1024
 """of one variable"""
 EMPTY_ROWS = "rows that hold nothing but fill"
-OUTSIDE = "values outside the valid range of {}"
+OUTSIDE = "rows with a value outside the valid range of {}"
 NOT_ALONG = "variables that do not lie along the rows: {}"
 
 
@@ -53,8 +53,6 @@ class Profiles:
         and one number for each instance of a ragged array.
         Raises: DataError naming file, variable and row (from 0, counted before any is left out).
         """
-        for meaning in self._meanings.values():
-            meaning.outside = 0
         left_out.clear()
         empty = 0
         with _opened(self.path, self.file) as file:
@@ -69,7 +67,7 @@ class Profiles:
                     block = block.filter(full)
                 if len(block):
                     yield block
-        self._tell(left_out, empty)
+        self._tell(left_out, empty, samples.outside)
 
     def _block_rows(self) -> int:
         """Fewer where a row holds long words."""
@@ -84,12 +82,10 @@ class Profiles:
             block = block.append_column(column, pa.repeat(pa.scalar(value), len(block)))
         return block
 
-    def _tell(self, left_out: dict[str, int], empty: int) -> None:
+    def _tell(self, left_out: dict[str, int], empty: int, outside: Mapping[str, int]) -> None:
         if empty:
             left_out[EMPTY_ROWS] = empty
-        for meaning in self._meanings.values():
-            if meaning.outside:
-                left_out[OUTSIDE.format(meaning.name)] = meaning.outside
+        left_out |= {OUTSIDE.format(name): rows for name, rows in outside.items()}
         if self._layout.left:
             left_out[NOT_ALONG.format(", ".join(self._layout.left))] = len(self._layout.left)
 

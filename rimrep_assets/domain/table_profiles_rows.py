@@ -6,6 +6,7 @@ Here belongs following samples to their instances and repeating values. Not here
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Slab = tuple[slice, ...]
+PIECE = 65_536
+"""instances that are read at once: neighbouring samples may belong to distant ones"""
 
 
 def slabs(shape: Sequence[int], most: int) -> Iterator[tuple[int, Slab]]:
@@ -48,6 +51,8 @@ class Samples:
         self, file: netCDF4.Dataset, layout: Layout, header: Header, meanings: Mapping[str, Meaning], name: str
     ) -> None:
         self._file, self._layout, self._header, self._meanings, self._name = file, layout, header, meanings, name
+        self.outside = Counter[str]()
+        """by variable the rows with a value outside its valid range"""
         self._chains = {
             d: (root, chain)
             for root in layout.dims
@@ -73,6 +78,9 @@ class Samples:
             except ValueProblems as found:
                 problems += self._told(name, start, where, found)
                 continue
+            outside = self._meanings[name].outside
+            if outside is not None:
+                self.outside[name] += int((outside if where is None else outside[where]).sum())
             if where is not None:
                 columns[-1] = columns[-1].take(pa.array(where))
         if problems:
@@ -107,34 +115,53 @@ class Samples:
         import numpy as np
 
         shape = tuple(part.stop - part.start for part in slab)
-        index: list[Any] = []
+        parts: list[Any] = []
         picks: dict[int, np.ndarray[Any, Any]] = {}
         axes: list[int] = []
         for dim in variable.dims:
             if dim in self._layout.text:
-                index.append(slice(None))
-            elif dim in self._chains:
-                root, _ = self._chains[dim]
-                axis = self._layout.dims.index(root)
-                numbers = self._instances(dim, slab[axis])
-                low, high = (int(numbers.min()), int(numbers.max()) + 1) if len(numbers) else (0, 0)
-                index.append(slice(low, high))
-                picks[axis] = numbers - low
-                axes.append(axis)
+                parts.append(slice(None))
+            elif dim not in self._chains:
+                parts.append(0)
             else:
-                index.append(0)
-        with NETCDF:
-            raw = np.asarray(self._file.variables[variable.name][tuple(index) if index else ...])
-        letters = range(len(axes), raw.ndim)
+                axis = self._layout.dims.index(self._chains[dim][0])
+                if dim == self._layout.dims[axis]:
+                    parts.append(slab[axis])
+                    picks[axis] = np.arange(shape[axis])
+                else:
+                    used, picks[axis] = np.unique(self._instances(dim, slab[axis]), return_inverse=True)
+                    parts.append(used)
+                axes.append(axis)
+        raw = self._stored(variable.name, parts)
         order = sorted(range(len(axes)), key=axes.__getitem__)
-        raw = raw.transpose(*order, *letters)
+        raw = raw.transpose(*order, *range(len(axes), raw.ndim))
         if variable.kind == "char" and not any(d in self._layout.text for d in variable.dims):
             raw = raw[..., None]
-        held = [raw.shape[place] for place in range(len(axes))]
-        every = all(np.array_equal(picks[axis], np.arange(held[i])) for i, axis in enumerate(sorted(axes)))
-        if every and tuple(held) == shape:
+        held = raw.shape[: len(axes)]
+        own = all(dim in self._layout.dims or dim not in self._chains for dim in variable.dims)
+        if own and held == shape:
             return raw, None
         return raw, _positions(shape, sorted(axes), held, picks)
+
+    def _stored(self, name: str, parts: Sequence[Any]) -> np.ndarray[Any, Any]:
+        """What is stored at ``parts``: numbers, slices, or arrays of ascending positions, of which no more is read
+        at once than ``PIECE``."""
+        import numpy as np
+
+        array = next((place for place, part in enumerate(parts) if isinstance(part, np.ndarray)), None)
+        if array is None:
+            with NETCDF:
+                return np.asarray(self._file.variables[name][tuple(parts) if parts else ...])
+        wanted = parts[array]
+        axis = sum(not isinstance(part, int) for part in parts[:array])
+        pieces = []
+        for start in range(int(wanted[0]), int(wanted[-1]) + 1, PIECE):
+            own = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + PIECE)]
+            if len(own):
+                near = slice(int(own[0]), int(own[-1]) + 1)
+                read = self._stored(name, [*parts[:array], near, *parts[array + 1 :]])
+                pieces.append(read.take(own - own[0], axis=axis))
+        return np.concatenate(pieces, axis=axis)
 
     def _links_to(self, dim: str) -> list[Link]:
         """The links from the rows to ``dim``, in the order in which they are followed."""

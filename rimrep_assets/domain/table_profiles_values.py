@@ -32,7 +32,8 @@ class ValueProblems(ValueError):
 
 @dataclass
 class Meaning:
-    """How the values of one variable are decoded. ``outside``: so many were outside the valid range, and are null.
+    """How the values of one variable are decoded. ``outside``: which of those decoded last were outside the valid
+    range, and are null.
 
     ``strict``: a place or a time, which nobody makes null without saying so; ``keep``: the range says nothing.
     """
@@ -51,7 +52,7 @@ class Meaning:
     keep: bool
     encoding: str
     range_of_packed: bool = True
-    outside: int = field(default=0, compare=False)
+    outside: Any = field(default=None, compare=False)
 
     @property
     def type(self) -> str:
@@ -83,7 +84,7 @@ class Meaning:
         outside = self._outside(flat if self.range_of_packed else values) & ~missing
         if self.strict and not self.keep and outside.any():
             raise _told(outside, lambda at: f"{values[at]} lies outside its own valid range {self._range()}")
-        self.outside += 0 if self.keep else int(outside.sum())
+        self.outside = None if self.keep or not outside.any() else outside
         missing |= outside & (not self.keep)
         if self.units is not None:
             return self._instants(values, missing)
