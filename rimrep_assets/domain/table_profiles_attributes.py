@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rimrep_assets.domain.grid_time import STANDARD, TimeUnits, parse_units
+from rimrep_assets.domain.grid_time import DAY, STANDARD, TimeUnits, parse_units
 from rimrep_assets.domain.table_profiles_layout import Variable
 from rimrep_assets.domain.table_profiles_values import EARLIEST, Meaning
 
@@ -81,7 +81,8 @@ def _time_units(about: Mapping[str, Any]) -> TimeUnits | None:
     units = parse_units(told, calendar if isinstance(calendar, str) else None)
     if units.calendar != STANDARD:
         raise ValueError(f"calendar {calendar!r}: the times of a table are instants, and this calendar's are not")
-    if units.reference < EARLIEST:
+    # The first day of the year 1 of the mixed calendar is two days before that of ours.
+    if units.reference < EARLIEST - 2 * DAY:
         raise ValueError(f"units {told!r} count from before the year 1, where calendars disagree on the year 0")
     return units
 
