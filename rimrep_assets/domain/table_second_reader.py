@@ -202,7 +202,7 @@ def _shapefile_rows(path: Path, rows: set[int]) -> Iterator[Row]:
     page = next((p for s in (".cpg", ".CPG") if (p := path.with_suffix(s)).exists()), None)
     encoding = page.read_text(encoding="ascii").strip() if page else "latin-1"
     with shapefile.Reader(str(path), encoding=encoding) as reader:
-        for number in sorted(rows):
+        for number in sorted(row for row in rows if row < len(reader)):
             pair = reader.shapeRecord(number)
             # A blank of the table file is a missing value: it has no other way to say so.
             values = {k: None if v == "" else v for k, v in pair.record.as_dict().items()}

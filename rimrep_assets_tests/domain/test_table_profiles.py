@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import cftime
 import netCDF4
 import numpy as np
 import pytest
@@ -248,17 +247,13 @@ def test_missing_values_and_packing(tmp_path, kind, values, about, expected):
         ("f8", [0.25], "days since 1950-01-01 00:00:00 UTC", ["1950-01-01T06:00:00"]),
         ("i4", [90], "minutes since 2020-01-01 00:00:00 +10:00", ["2019-12-31T15:30:00"]),
         ("f8", [27581.96670139], "days since 1950-01-01", ["2025-07-07T23:12:03.000096"]),
-        ("f8", [738_000 + 3.25 / 24], "days since 0001-01-01", None),
+        ("f8", [738_000 + 3.25 / 24], "days since 0001-01-01", ["2021-07-28T03:15:00"]),
         ("f4", [1.5], "hours since 2000-01-01T00:00:00Z", ["2000-01-01T01:30:00"]),
         ("i8", [1_600_000_000_000_123], "microseconds since 1970-01-01", ["2020-09-13T12:26:40.000123"]),
     ],
 )
 def test_times_are_instants_as_exact_as_their_numbers(tmp_path, kind, values, units, expected):
     found, _ = one(tmp_path / "t.nc", kind, values, {"units": units})
-    if expected is None:
-        exact = cftime.num2date(values, units, "standard")
-        expected = [cftime.datetime(*m.timetuple()[:6], calendar="standard").isoformat() for m in exact]
-        assert found[0].microsecond == 0
     assert [t.replace(tzinfo=None).isoformat() for t in found] == expected
 
 
@@ -410,7 +405,7 @@ def test_a_file_without_samples_is_refused(tmp_path):
         {"time": None, "depth": 2},
         {"time": ("f8", "time", None, DAYS), "t": ("f4", "time depth", None, {}), "depth": ("f4", "depth", [1, 2], {})},
     )
-    with pytest.raises(DataError, match="none.nc: dimension 'time' is of size 0: there are no rows"):
+    with pytest.raises(DataError, match=r"none\.nc: dimension 'time' is of size 0: there are no rows"):
         staged(path)
 
 
@@ -445,7 +440,7 @@ def test_variables_of_types_that_no_column_has_are_refused_by_name(tmp_path):
     path = write(tmp_path / "c.nc", {"obs": 2}, {"v": ("i4", "obs", [1, 2], {})})
     with netCDF4.Dataset(path, "a") as file:
         file.createVariable("lists", file.createVLType("f4", "floats"), ("obs",))
-    with pytest.raises(DataError, match="c.nc: lists: no type of a table"):
+    with pytest.raises(DataError, match=r"c\.nc: lists: no type of a table"):
         staged(path)
     assert staged(path, variables="v")[0]["v"].to_pylist() == [1, 2]
 
