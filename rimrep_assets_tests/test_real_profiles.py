@@ -6,18 +6,15 @@ Here belongs holding the table of ``real_profile_rows`` against the files. Not h
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import cftime
 import duckdb
 import geopandas
-import jsonschema
 import netCDF4
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from rimrep_assets.domain import table_profiles_rows
@@ -25,6 +22,7 @@ from rimrep_assets.domain.errors import DataError, GateRefusal
 from rimrep_assets.domain.table_proof import prove_table
 from rimrep_assets.domain.tabular import stage_table
 from rimrep_assets_tests.domain.table_examples import ledger, table, version_of
+from rimrep_assets_tests.domain.test_table_fold import check_geoparquet
 from rimrep_assets_tests.homes import take_proposed
 from rimrep_assets_tests.real_profile_rows import AGGREGATED, BGC, FLOAT, PUBLISHED, REFUSED, Row
 from rimrep_assets_tests.test_real_files import data_of, published, put
@@ -65,6 +63,7 @@ def test_a_real_file_becomes_rows_with_the_values_that_netcdf4_reads(name, share
     compared = assert_same_rows(found, path, row)
     assert compared == len(found.columns) - len({"geometry", "fid"}) - len(row.constants)
     assert_opens_elsewhere(version.data, found, row)
+    check_geoparquet(version.data, shared("schemas/geoparquet/v1.1.0.json"))
 
 
 def test_what_is_not_published_of_a_file_is_counted(shared, tmp_path):
@@ -143,24 +142,14 @@ def assert_same(name: str, found: pd.Series, expected: np.ndarray) -> None:
 
 
 def assert_opens_elsewhere(data: Path, found: geopandas.GeoDataFrame, row: Row) -> None:
-    """The points are where the columns say, in degrees; DuckDB counts the same rows; ``geo`` fits its schema."""
+    """The points are where the columns say, in degrees; DuckDB counts the same rows."""
     known = found.geometry.notna()
     x, y = (found.loc[known, row.coordinates[part]] for part in ("x", "y"))
     assert found.geometry[known].x.tolist() == x.tolist()
     assert found.geometry[known].y.tolist() == y.tolist()
     assert known.tolist() == (found[row.coordinates["x"]].notna() & found[row.coordinates["y"]].notna()).tolist()
     assert found.crs.to_string() == "OGC:CRS84"
-    assert duckdb.sql(f"SELECT count(*) FROM read_parquet('{data}')").fetchone() == (row.count,)
-
-
-def test_published_rows_fit_the_schema_of_geoparquet(shared, tmp_path):
-    schema = shared("schemas/geoparquet/v1.1.0.json")
-    row = PUBLISHED["profiles of a biogeochemical float"]
-    path = shared(f"data/c_profiles/{row.file}")
-    version = version_of({path.name: path}, tmp_path / "v", dataset_of(row))
-    geo = json.loads(pq.read_metadata(version.data).metadata[b"geo"])
-    about = json.loads(schema.read_text())
-    jsonschema.Draft7Validator(about).validate(geo)
+    assert duckdb.sql(f"SELECT count(*) FROM read_parquet('{data}')").fetchall() == [(row.count,)]
 
 
 # Whole publications
