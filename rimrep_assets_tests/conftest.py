@@ -62,9 +62,19 @@ def rimrep(monkeypatch, capfd):
     return run
 
 
+SHARING = (
+    "platform.py",
+    "test_demo.py",
+    "test_published_on_s3.py",
+    "test_served_by_pygeoapi.py",
+    "test_served_curvilinear.py",
+)
+"""ends of the names of these files"""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Tests of a running platform share it, so that a file of them stays with one worker, in its order; they come first.
+    """Tests that share what takes long to start or to publish: a file of them stays with one worker, in its order.
 
     ``--dist loadgroup`` would do it by marks, but does not keep marked tests together with pytest 9.
     """
@@ -73,6 +83,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     class FilesOfPlatforms(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return file if file.endswith("platform.py") else nodeid
+            return file if file.endswith(SHARING) else nodeid
 
     return FilesOfPlatforms(config, log)

@@ -30,6 +30,7 @@ TABLES, GRIDS = (
 STEPS = ("data", "facts", "datapackage", "release", "stac_item", "pygeoapi_entry")
 MANY = [f"many-{number:02d}" for number in range(50)]
 BROKEN = "2024-05"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +114,10 @@ def test_twelve_months_with_a_broken_one_release_nothing_and_the_repeat_releases
     fail_then_repeat(platform, TABLES["parallel"], GRIDS["single"])
 
 
-@pytest.mark.long
 def test_the_same_for_a_table_in_a_single_run_and_a_grid_in_parallel_ones(platform):
     fail_then_repeat(platform, TABLES["single"], GRIDS["parallel"])
 
 
-@pytest.mark.long
 def test_one_launch_over_many_datasets_and_the_command_line_at_the_same_time_lose_none(platform):
     world = platform.world
     # One of the run's datasets fails; it keeps no other out of the collection.

@@ -208,6 +208,7 @@ def test_a_store_that_is_not_reachable_is_named_and_nothing_is_started(tmp_path)
     assert "s3://nowhere" in ended.err
 
 
+@pytest.mark.long
 def test_a_killed_platform_takes_its_parts_along_and_the_next_one_on_the_same_ports_is_ended_by_down(tmp_path):
     world = small_world(tmp_path)
     with platform_on(world, "--no-sensors") as platform:

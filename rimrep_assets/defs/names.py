@@ -107,6 +107,10 @@ def _file_kinds(dataset: Dataset) -> set[str]:
     named = {
         "csv": convert.read_csv,
         "vector": convert.read_vector,
+        "json": convert.read_json,
+        "parquet": convert.read_parquet,
+        "r": convert.read_rdata,
+        "dwca": convert.read_dwca,
         "netcdf": convert.read_netcdf or convert.read_profiles,
         "geotiff": convert.read_geotiff,
         "zarr": convert.read_zarr,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.access_rules import access_problems
 from rimrep_assets.domain.dataset_layout import Layout
@@ -36,12 +36,20 @@ from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
 from rimrep_assets.domain.table_profiles_options import ReadProfiles
+from rimrep_assets.domain.table_readers import (
+    TABLE_READERS,
+    ReadCsv,
+    ReadDwca,
+    ReadJson,
+    ReadParquet,
+    ReadRdata,
+    ReadVector,
+    Unzip,
+)
 from rimrep_assets.domain.worker_resources import Resources
 
 TAKEN = frozenset({"assets", "catalog", "collection", "collections", "commits", "items", "pygeoapi", "stac", "staging"})
 """names of the platform's own folders and documents, beside which a dataset's would be mistaken"""
-TABLE_READERS = ("read_csv", "read_vector", "read_profiles")
-"""a table has exactly one of these steps"""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """the same language, ten times faster where libyaml is there: a catalog has a thousand of these files"""
@@ -90,27 +98,16 @@ class Source(StrictModel):
         return self
 
 
-class ReadCsv(StrictModel):
-    """Delimited text, one header line. ``na`` are the words for a missing value besides the empty cell."""
-
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    encoding: str = "utf-8"
-    na: tuple[str, ...] = ()
-    timezone: str | None = None
-    """IANA zone of times that carry none; times are stored in UTC"""
-
-
-class ReadVector(StrictModel):
-    """GeoPackage, GeoJSON, shapefile: what GDAL reads as one layer."""
-
-    layer: str | None = None
-
-
 class Convert(StrictModel):
     """The declared steps, in the order in which they are applied, by name."""
 
+    unzip: Unzip | None = None
     read_csv: ReadCsv | None = None
     read_vector: ReadVector | None = None
+    read_json: ReadJson | None = None
+    read_parquet: ReadParquet | None = None
+    read_rdata: ReadRdata | None = None
+    read_dwca: ReadDwca | None = None
     read_profiles: ReadProfiles | None = None
     read_netcdf: ReadNetcdf | None = None
     read_geotiff: ReadGeotiff | None = None
@@ -133,8 +130,12 @@ class Convert(StrictModel):
 
     def steps_of_grids(self) -> list[str]:
         """Names of the steps declared here that only grids have."""
-        both = (*TABLE_READERS, "rename", "drop_columns")
+        both = ("unzip", *TABLE_READERS, "rename", "drop_columns")
         return [n for n in Convert.model_fields if n not in both and getattr(self, n) not in (None, Unite())]
+
+    def table_readers(self) -> list[str]:
+        """Names of the steps declared here that read a table's files; a table has exactly one."""
+        return [name for name in TABLE_READERS if getattr(self, name) is not None]
 
 
 class Update(StrictModel):
@@ -192,18 +193,18 @@ class Dataset(StrictModel):
             problems.append("limited data needs data_sharing_agreement: the reference of the agreement")
         if self.partition and not self.coordinates.t:
             problems.append("partition needs coordinates.t")
-        table_steps = [name for name in TABLE_READERS if getattr(self.convert, name) is not None]
+        table_steps = self.convert.table_readers() + (["unzip"] if self.convert.unzip else [])
         if self.format == "parquet":
-            if len(table_steps) != 1:
+            if len(self.convert.table_readers()) != 1:
                 problems.append(f"convert of a table needs one of {', '.join(TABLE_READERS)}")
+            if self.convert.unzip and self.convert.read_dwca:
+                problems.append("unzip: read_dwca opens the archive itself")
             if grid_steps := self.convert.steps_of_grids():
                 problems.append(f"{', '.join(grid_steps)}: a step of grids (format: zarr)")
             if grids_alone := self.layout.for_grids_alone():
                 problems.append(f"layout.{' and layout.'.join(grids_alone)} belong to grids (format: zarr)")
             if bool(self.coordinates.x) != bool(self.coordinates.y):
                 problems.append("coordinates x and y come together")
-            if self.convert.read_vector and not self.coordinates.geometry:
-                problems.append("read_vector gives a geometry: name it in coordinates.geometry")
         else:
             if table_steps or self.convert.drop_columns:
                 problems.append(f"{', '.join(table_steps) or 'drop_columns'}: a step of tables (format: parquet)")

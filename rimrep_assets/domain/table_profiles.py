@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_file import NETCDF, refuse_unreadable
+from rimrep_assets.domain.source_table import SourceTable
 from rimrep_assets.domain.strict_model import nearest
+from rimrep_assets.domain.table_geometry import crs84
+from rimrep_assets.domain.table_names import geometry_column
 from rimrep_assets.domain.table_profiles_attributes import meaning_of
 from rimrep_assets.domain.table_profiles_layout import Header, Layout, Variable, layout_of
 from rimrep_assets.domain.table_profiles_options import ReadProfiles
@@ -90,12 +93,27 @@ class Profiles:
             left_out[NOT_ALONG.format(", ".join(self._layout.left))] = len(self._layout.left)
 
 
-def open_profiles(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -> Profiles:
-    """Look at the file ``name``, which lies at ``path``.
+def open_profiles(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -> SourceTable:
+    """The samples of the file ``name``, which lies at ``path``, as a table.
 
     Raises: DataError naming everything that keeps it from being read as rows: a broken file, several sets of samples,
     variables that no column can show, units of time that make no sense, attributes that are not there.
     """
+    profiles = _looked_at(path, name, options, dataset)
+    left_out: dict[str, int] = {}
+    return SourceTable(
+        file=name,
+        names=tuple(profiles.types),
+        blocks=lambda _: profiles.blocks(left_out),
+        crs=crs84() if geometry_column(dataset) else None,
+        texts=frozenset(c for c, kind in profiles.types.items() if kind == "string"),
+        reader="read_profiles",
+        types=profiles.types,
+        left_out=lambda: left_out,
+    )
+
+
+def _looked_at(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -> Profiles:
     refuse_unreadable(path, name, "read_netcdf")
     with path.open("rb") as opened:
         if opened.read(4) == b"CDF\5":

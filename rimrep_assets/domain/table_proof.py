@@ -25,7 +25,7 @@ from rimrep_assets.domain.table_geometry import EDGES
 from rimrep_assets.domain.table_published import PublishedRows, differ
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source
-from rimrep_assets.domain.table_types import ColumnType, Misfit
+from rimrep_assets.domain.table_types import Misfit
 from rimrep_assets.domain.table_version import FILE, ROW, FileContents, TableVersion, contents_of
 from rimrep_assets.domain.tabular import declared_types, typed_blocks
 
@@ -174,7 +174,7 @@ class _Comparison:
         for column in table.names:
             kind = self._kinds.get(column, "null")
             same = column in declared and declared[column].type == kind
-            types[column] = declared[column] if same else ColumnType(kind, timezone=table.timezone)
+            types[column] = declared[column] if same else table.column_type(column, kind)
         yield from typed_blocks(table, self._dataset, types)
 
     def _same_rows(self, found: pa.Table, start: int, length: int) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.table_profiles_options import ReadProfiles
 from rimrep_assets.domain.table_second_profiles_values import BLANK, Number, word_of
+from rimrep_assets.domain.table_second_row import Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,11 @@ WINDOW = 50_000
 """cells of a variable that are read at once, unless a row needs more"""
 
 
-def profile_rows(path: Path, options: ReadProfiles, rows: Collection[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+def profile_rows(path: Path, options: ReadProfiles, rows: Collection[int]) -> Rows:
     """``(row, values by variable name)`` of ``rows``, numbered from 0 as they are published.
 
-    Numbers are int or float, times aware datetimes, missing values None. Raises: ValueError, KeyError, IndexError or
+    Numbers are int or float, times aware datetimes, missing values None; returns how many rows the file has.
+    Raises: ValueError, KeyError, IndexError or
     OSError where this reader cannot make sense of the file.
     """
     import xarray as xr
@@ -38,12 +40,13 @@ def profile_rows(path: Path, options: ReadProfiles, rows: Collection[int]) -> It
         engine: Any = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
     with xr.open_dataset(path, engine=engine, decode_cf=False, cache=False) as source:
         held = _Held(source, options)
-        cells = held.cells_of(sorted(rows))
+        cells, count = held.cells_of(sorted(rows))
         constants = {column: _attribute(source.attrs[name]) for name, column in options.attributes.items()}
         for window in _windows(cells):
             columns = {name: held.values(name, [cell for _, cell in window]) for name in held.columns}
             for number, (row, _) in enumerate(window):
                 yield row, {**{name: column[number] for name, column in columns.items()}, **constants}
+        return count
 
 
 def _attribute(value: Any) -> Any:
@@ -121,13 +124,14 @@ class _Held:
 
     # Which cells are rows
 
-    def cells_of(self, rows: list[int]) -> list[tuple[int, int]]:
-        """Rows with the cells that they are, once those that hold nothing are passed over."""
+    def cells_of(self, rows: list[int]) -> tuple[list[tuple[int, int]], int]:
+        """Rows with their cells, those that hold nothing passed over; and how many rows there are."""
         import numpy as np
 
         measured = [] if self.options.keep_empty else self._measured()
         if not measured:
-            return [(row, row) for row in rows if row < math.prod(self.shape)]
+            count = math.prod(self.shape)
+            return [(row, row) for row in rows if row < count], count
         full = np.zeros(self.shape, bool)
         inner = max(1, math.prod(self.shape[1:]))
         for first in range(0, self.shape[0], step := max(1, 20 * WINDOW // inner)):
@@ -135,7 +139,7 @@ class _Held:
             for name in measured:
                 full[part] |= self._filled(name, part)
         cells = np.flatnonzero(full)
-        return [(row, int(cells[row])) for row in rows if row < len(cells)]
+        return [(row, int(cells[row])) for row in rows if row < len(cells)], len(cells)
 
     def _measured(self) -> list[str]:
         own = {tuple(str(d) for d in v.dims if d != self._word_dim(str(n))) for n, v in self.source.variables.items()}

@@ -92,7 +92,10 @@ class Number:
             if self.apart is not None and 0 < self.apart < 1:
                 gap = max(gap, self.apart)
             unit = next((n for n in (1, 1_000) if gap * step <= n), 1_000_000)
-        return EPOCH + datetime.timedelta(microseconds=round(exact / unit) * unit)
+        try:
+            return EPOCH + datetime.timedelta(microseconds=round(exact / unit) * unit)
+        except OverflowError as error:
+            raise ValueError(f"{value} is no time") from error
 
 
 def _since(about: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """A source file of a table with its declared steps applied: which columns there are, and their cells by blocks.
 
-Here belongs ``rename``, ``drop_columns`` and whether every column that the catalog names is there. Not here: the
-form of files (``table_csv``, ``table_vector``, ``table_profiles``) or the types of columns (``tabular``).
+Here belongs which reader opens it, ``rename``, ``drop_columns`` and whether every column that the catalog names is
+there. Not here: the form of files (``table_csv`` and its neighbours) or the types of columns (``tabular``).
 """
 
 from __future__ import annotations
@@ -9,64 +9,28 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.table_csv import header_of, text_blocks
-from rimrep_assets.domain.table_geometry import crs84
+from rimrep_assets.domain.source_table import SourceTable, one_after_the_other
+from rimrep_assets.domain.table_csv import open_csv
+from rimrep_assets.domain.table_dwca import open_dwca
+from rimrep_assets.domain.table_json import open_json
+from rimrep_assets.domain.table_names import MADE_GEOMETRY, geometry_column, makes_points, platform_columns
+from rimrep_assets.domain.table_parquet import open_parquet
 from rimrep_assets.domain.table_profiles import open_profiles
-from rimrep_assets.domain.table_profiles_options import ReadProfiles
-from rimrep_assets.domain.table_vector import layer_blocks, open_layer
+from rimrep_assets.domain.table_rdata import open_rdata
+from rimrep_assets.domain.table_readers import SUFFIXES_IN_ZIP
+from rimrep_assets.domain.table_vector import open_vector
+from rimrep_assets.domain.table_zip import unzipped
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MADE_GEOMETRY = "geometry"
-
-
-def geometry_column(dataset: Dataset) -> str | None:
-    """The name of the geometry in the published table; None where the dataset has neither geometry nor x and y."""
-    if dataset.coordinates.geometry:
-        return dataset.coordinates.geometry
-    return MADE_GEOMETRY if dataset.coordinates.x else None
-
-
-def makes_points(dataset: Dataset) -> bool:
-    """Whether the geometry is made from x and y."""
-    return geometry_column(dataset) is not None and dataset.coordinates.geometry is None
-
-
-def platform_columns(dataset: Dataset) -> tuple[str, ...]:
-    """Names of the columns that the platform makes, in their published order; ``fid`` unless the data has its own."""
-    made = (MADE_GEOMETRY,) if makes_points(dataset) else ()
-    covering = ("bbox",) if geometry_column(dataset) else ()
-    return (*made, *covering, "fid")
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """``names``: columns after the declared steps, in the file's order, a geometry that the file holds last.
-
-    ``blocks``: reads the file from its start; cells are text (CSV) or what the layer has. It is told the types
-    that columns will have, and may hand over numbers where that saves making text of them (Misfit where one is
-    none). ``times``: columns that the layer knows as date with time; ``texts``: those that it holds as text, times
-    among them; both are empty for CSV, where all is text. ``timezone``: the zone of times that carry none.
-    ``types``: of columns whose cells are of one type whatever they hold, since the file says so.
-    ``left_out``: once the blocks have been read, what of the file is not published and how much of it, in words.
-    """
-
-    file: str
-    names: tuple[str, ...]
-    blocks: Callable[[Mapping[str, str]], Iterator[pa.RecordBatch]]
-    crs: Mapping[str, Any] | None = None
-    times: frozenset[str] = frozenset()
-    texts: frozenset[str] = frozenset()
-    timezone: str | None = None
-    types: Mapping[str, str] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+__all__ = ["MADE_GEOMETRY", "SourceTable", "geometry_column", "makes_points", "open_source", "platform_columns"]
 
 
 def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
@@ -75,49 +39,55 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
     Raises: DataError naming everything that keeps the file from being read, and all columns that the catalog
     names and the file lacks, with those that it has, nearest first.
     """
-    csv = dataset.convert.read_csv
-    if csv is not None:
-        raw = header_of(path, name, csv)
-        final = _final_names(raw, name, dataset)
-        keep = [column for column in raw if column in final]
-        return SourceTable(
-            file=name,
-            names=tuple(final[column] for column in keep),
-            blocks=lambda kinds: _renamed(
-                text_blocks(path, name, csv, {column: kinds.get(final[column]) for column in keep}), final
-            ),
-            crs=crs84() if geometry_column(dataset) else None,
-            timezone=csv.timezone,
-        )
-    if dataset.convert.read_profiles is not None:
-        return _profiles(path, name, dataset.convert.read_profiles, dataset)
-    vector = dataset.convert.read_vector
-    layer = open_layer(path, name, vector.layer if vector else None)
-    final = _final_names(list(layer.names), name, dataset, made=str(dataset.coordinates.geometry))
-    final[layer.geometry] = str(dataset.coordinates.geometry)
-    return SourceTable(
+    raw = _opened(path, name, dataset)
+    table = with_steps(raw, dataset)
+    final = _final_names(table, name, dataset)
+    keep = [column for column in table.names if column in final]
+    if table is raw and table.keep is not None and len(keep) < len(table.names):
+        table = table.keep(keep)
+    kept = set(keep)
+    return replace(
+        table,
         file=name,
-        names=(*(final[c] for c in layer.names if c in final), final[layer.geometry]),
-        blocks=lambda _: _renamed(layer_blocks(layer), final),
-        crs=layer.crs,
-        times=frozenset(final[c] for c in layer.times if c in final),
-        texts=frozenset(final[c] for c in layer.texts if c in final),
+        names=tuple(final[column] for column in keep),
+        blocks=lambda kinds: _renamed(table.blocks({c: kinds[final[c]] for c in keep if final[c] in kinds}), final),
+        times=frozenset(final[c] for c in table.times & kept),
+        texts=frozenset(final[c] for c in table.texts & kept),
+        types={final[c]: kind for c, kind in table.types.items() if c in final},
+        zones={final[c]: zone for c, zone in table.zones.items() if c in final},
+        geometry=final.get(table.geometry) if table.geometry else None,
+        keep=None,
     )
 
 
-def _profiles(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -> SourceTable:
-    profiles = open_profiles(path, name, options, dataset)
-    final = _final_names(list(profiles.types), name, dataset)
-    left_out: dict[str, int] = {}
-    return SourceTable(
-        file=name,
-        names=tuple(final[c] for c in profiles.types if c in final),
-        blocks=lambda _: _renamed(profiles.blocks(left_out), final),
-        crs=crs84() if geometry_column(dataset) else None,
-        texts=frozenset(final[c] for c, kind in profiles.types.items() if c in final and kind == "string"),
-        types={final[c]: kind for c, kind in profiles.types.items() if c in final},
-        left_out=left_out,
-    )
+def with_steps(table: SourceTable, dataset: Dataset) -> SourceTable:
+    """``table`` with the steps that change its rows and columns; a dataset that declares none gets it as it is."""
+    return table
+
+
+def _opened(path: Path, name: str, dataset: Dataset) -> SourceTable:
+    """The file's table with its own names; of a zip the members that are wanted, one after the other."""
+    reader = dataset.convert.table_readers()[0]
+    opened, options = _READERS[reader], getattr(dataset.convert, reader)
+    if dataset.convert.unzip is None:
+        return opened(path, name, options, dataset)
+    members = unzipped(path, name, dataset.convert.unzip, SUFFIXES_IN_ZIP[reader])
+    tables = [opened(member, f"{name}/{inside}", options, dataset) for inside, member in members.paths.items()]
+    table = tables[0] if len(tables) == 1 else one_after_the_other(tables, name)
+    # The files go when nothing reads them any more: what reads them holds on to them.
+    return replace(table, blocks=members.held_by(table.blocks), keep=members.held_by_table(table.keep))
+
+
+_READERS: dict[str, Callable[[Path, str, Any, Dataset], SourceTable]] = {
+    "read_csv": open_csv,
+    "read_vector": open_vector,
+    "read_json": open_json,
+    "read_parquet": open_parquet,
+    "read_rdata": open_rdata,
+    "read_dwca": open_dwca,
+    "read_profiles": open_profiles,
+}
+"""by step: opens a file as a table with its own names"""
 
 
 def _renamed(blocks: Iterator[pa.RecordBatch], final: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
@@ -126,12 +96,14 @@ def _renamed(blocks: Iterator[pa.RecordBatch], final: Mapping[str, str]) -> Iter
         yield block.select(kept).rename_columns([final[name] for name in kept])
 
 
-def _final_names(raw: Sequence[str], name: str, dataset: Dataset, made: str | None = None) -> dict[str, str]:
-    """Raw name to final name of the columns that stay; ``made`` is a geometry beside the attributes."""
+def _final_names(table: SourceTable, name: str, dataset: Dataset) -> dict[str, str]:
+    """Raw name to final name of the columns that stay; a layer's geometry is called as the coordinates say."""
     rename, drop = dataset.convert.rename, dataset.convert.drop_columns
+    own = str(dataset.coordinates.geometry)
+    raw = [column for column in table.names if not _is_layers(table, column)]
     renamed = {column: rename.get(column, column) for column in raw}
     final = {column: new for column, new in renamed.items() if new not in drop}
-    there = [*final.values(), *([made] if made else [])]
+    there = [*final.values(), *([own] if len(raw) < len(table.names) else [])]
     problems = [_absent("rename", old, raw) for old in rename if old not in raw]
     problems += [_absent("drop_columns", old, list(renamed.values())) for old in drop if old not in renamed.values()]
     for part, column in dataset.coordinates.named().items():
@@ -141,7 +113,16 @@ def _final_names(raw: Sequence[str], name: str, dataset: Dataset, made: str | No
     problems += _clashes(there, dataset)
     if problems:
         raise DataError([f"{name}: {problem}" for problem in problems])
-    return final
+    return {
+        column: own if _is_layers(table, column) else final[column]
+        for column in table.names
+        if column in final or _is_layers(table, column)
+    }
+
+
+def _is_layers(table: SourceTable, column: str) -> bool:
+    """Whether a column is the geometry of a layer, which has a name only by its format."""
+    return column == table.geometry and table.reader == "read_vector"
 
 
 def _absent(key: str, column: str, there: Sequence[str]) -> str:

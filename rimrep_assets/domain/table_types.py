@@ -32,7 +32,8 @@ class Misfit(ValueError):
 class ColumnType:
     """A Table Schema type (also ``geometry`` and ``null``) and how its text is written.
 
-    ``format``: a strptime pattern for date and datetime; ``timezone``: IANA zone of times that carry none.
+    ``format``: a strptime pattern for date and datetime; ``timezone``: IANA zone of times that carry none;
+    ``decimal``: what stands before a number's fraction.
     """
 
     type: str
@@ -40,9 +41,10 @@ class ColumnType:
     timezone: str | None = None
     true_values: tuple[str, ...] = ("true", "True", "TRUE", "1")
     false_values: tuple[str, ...] = ("false", "False", "FALSE", "0")
+    decimal: str = "."
 
 
-def declared_type(field: Mapping[str, Any], timezone: str | None) -> ColumnType | None:
+def declared_type(field: Mapping[str, Any], timezone: str | None, decimal: str = ".") -> ColumnType | None:
     """The type that a field of a Table Schema declares; None where it declares none that cells can be held to."""
     known = ("integer", "number", "string", "boolean", "date", "datetime")
     if field.get("type") not in known:
@@ -54,6 +56,7 @@ def declared_type(field: Mapping[str, Any], timezone: str | None) -> ColumnType 
         timezone=timezone,
         true_values=tuple(field.get("trueValues", ColumnType.true_values)),
         false_values=tuple(field.get("falseValues", ColumnType.false_values)),
+        decimal=decimal,
     )
 
 
@@ -106,6 +109,10 @@ def as_type(cells: pa.Array, wanted: ColumnType) -> pa.Array | None:
     if wanted.type == "date" and wanted.format:
         parsed = pc.strptime(cells, format=wanted.format, unit="s", error_is_null=True)
         return parsed.cast(target) if parsed.null_count == cells.null_count else None
+    if wanted.type == "number" and wanted.decimal != ".":
+        if pc.any(pc.match_substring(cells, ".")).as_py():
+            return None
+        cells = pc.replace_substring(cells, wanted.decimal, ".")
     for texts in (lambda: cells, lambda: pc.utf8_trim_whitespace(cells)):
         try:
             return texts().cast(target)
@@ -171,13 +178,13 @@ def fits(cells: pa.Array, wanted: ColumnType) -> bool:
 class ColumnWatch:
     """Sees a column block by block; afterwards tells its type and the cells that are not of the declared one."""
 
-    def __init__(self, declared: ColumnType | None, timezone: str | None) -> None:
+    def __init__(self, declared: ColumnType | None, timezone: str | None, decimal: str = ".") -> None:
         self.declared = declared
         self.misfits: list[str] = []
         self._fits = declared is not None
         self._stored: str | None = None
         yes, no = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-        self._guesses = [ColumnType(name, None, timezone, yes, no) for name in GUESSED]
+        self._guesses = [ColumnType(name, None, timezone, yes, no, decimal) for name in GUESSED]
         self._first = True
 
     def see(self, cells: pa.Array, first_row: int) -> None:
@@ -187,7 +194,10 @@ class ColumnWatch:
             self._fits = False
             self._remember(cells, self.declared, first_row)
         if not pa.types.is_string(cells.type):
-            self._stored = type_name(cells.type)
+            kind = type_name(cells.type)
+            # A file's parts may differ so: a whole number is a number, and nothing is of any type.
+            if self._stored in (None, "null") or kind == "number":
+                self._stored = kind
             return
         self._guesses = [guess for guess in self._guesses if _could_be(cells, guess)]
         if self._first and self.declared is None and not self._guesses and _mostly_numbers(cells):

@@ -1,4 +1,4 @@
-"""A layer of a GeoPackage, GeoJSON or shapefile as blocks of rows.
+"""A layer of a GeoPackage, GeoJSON, shapefile or FileGDB as blocks of rows.
 
 Here belongs choosing the layer, its CRS, and turning what GDAL hands over into the few types that tables have.
 Not here: what the columns mean (``tabular``) or delimited text (``table_csv``).
@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.source_table import SourceTable
 from rimrep_assets.domain.strict_model import nearest
+from rimrep_assets.domain.table_geometry import crs84
+from rimrep_assets.domain.table_names import geometry_column
+from rimrep_assets.domain.table_readers import ReadVector
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
+SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".gdb")
 """each of them has a second reader, with which the published values are proven"""
 BLOCK_ROWS = 16_384
 
@@ -34,17 +39,55 @@ class Layer:
     names: tuple[str, ...]
     times: frozenset[str]
     texts: frozenset[str]
-    geometry: str
-    """the geometry column as GDAL calls it"""
-    crs: dict[str, Any]
-    """PROJJSON"""
+    geometry: str | None
+    """the geometry column as GDAL calls it; None for a table without"""
+    crs: dict[str, Any] | None
+    """PROJJSON; None without geometry"""
+
+
+def open_vector(path: Path, name: str, options: ReadVector, dataset: Dataset) -> SourceTable:
+    """The layer as a table, its geometry last and called as ``coordinates.geometry`` says.
+
+    Raises: DataError as ``open_layer``, and for a layer whose geometry the dataset does not name.
+    """
+    layer = open_layer(path, name, options.layer)
+    own = dataset.coordinates.geometry
+    if layer.geometry is not None and own is None:
+        raise DataError(f"{name}: layer {layer.name!r} has a geometry: name it in coordinates.geometry")
+    if layer.geometry is None and own is not None:
+        raise DataError(f"{name}: layer {layer.name!r} has no geometry; coordinates.geometry names {own!r}")
+    # An attribute may have the name too: rename can put that right, so both must be told apart.
+    called = None if own is None else own if own not in layer.names else f"\x00{own}"
+    crs = layer.crs if layer.geometry else crs84() if geometry_column(dataset) else None
+    return SourceTable(
+        file=name,
+        names=(*layer.names, called) if called else layer.names,
+        blocks=lambda _: _with_geometry_last(layer_blocks(layer), layer, called),
+        crs=crs,
+        times=layer.times,
+        texts=layer.texts,
+        geometry=called,
+        reader="read_vector",
+    )
+
+
+def _with_geometry_last(blocks: Iterator[pa.RecordBatch], layer: Layer, called: str | None) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    for block in blocks:
+        attributes = block.select(list(layer.names))
+        if layer.geometry is None or called is None:
+            yield attributes
+        else:
+            geometry = block.column(block.schema.get_field_index(layer.geometry))
+            yield pa.record_batch([*attributes.columns, geometry], names=[*layer.names, called])
 
 
 def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
     """Find the layer ``wanted`` (or the only one) of the file ``name``.
 
     Raises: DataError for a file that cannot be read, a layer that is not there or not named among several, one
-    without features, geometry or CRS, and attributes of bytes.
+    without features or CRS, and attributes of bytes.
     """
     import pyogrio
     import pyogrio.errors
@@ -64,12 +107,20 @@ def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
                 schema = reader.schema
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
         raise DataError(f"{name}: layer {layer!r} cannot be read: {error}") from error
-    geometry = meta["geometry_name"] or "wkb_geometry"
+    geometry = _geometry_name(about, meta, schema)
     _refuse_unusable(name, layer, about, schema, geometry)
     times = {f.name for f in schema if (f.metadata or {}).get(b"GDAL:OGR:type") == b"DateTime"}
     names = tuple(f.name for f in schema if f.name != geometry)
     texts = {f.name for f in schema if _is_text(f.type)}
-    return Layer(path, layer, names, frozenset(times), frozenset(texts), geometry, _projjson(about["crs"], name, layer))
+    crs = _projjson(about["crs"], name, layer) if geometry else None
+    return Layer(path, layer, names, frozenset(times), frozenset(texts), geometry, crs)
+
+
+def _geometry_name(about: Any, meta: Any, schema: pa.Schema) -> str | None:
+    if about["geometry_type"] is None:
+        return None
+    called = str(meta["geometry_name"] or "wkb_geometry")
+    return called if called in schema.names else None
 
 
 def layer_blocks(layer: Layer) -> Iterator[pa.RecordBatch]:
@@ -102,14 +153,12 @@ def _choose(layers: list[str], wanted: str | None, name: str) -> str:
     return wanted or layers[0]
 
 
-def _refuse_unusable(name: str, layer: str, about: Any, schema: pa.Schema, geometry: str) -> None:
+def _refuse_unusable(name: str, layer: str, about: Any, schema: pa.Schema, geometry: str | None) -> None:
     import pyarrow as pa
 
     problems = []
     if about["features"] == 0:
         problems.append(f"{name}: layer {layer!r} has no rows")
-    if geometry not in schema.names:
-        problems.append(f"{name}: layer {layer!r} has no geometry")
     for field in schema:
         if pa.types.is_binary(field.type) and field.name != geometry:
             problems.append(f"{name}: attribute {field.name!r} holds bytes, which no published type can show")

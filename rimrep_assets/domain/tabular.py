@@ -67,7 +67,7 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
         types, shown = _settle(table, dataset, declared, set(table.names))
         misfits = {**misfits, **shown}
         rows = _write(table, dataset, types, out)
-    return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits, dict(table.left_out))
+    return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits, dict(table.left_out()))
 
 
 def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None) -> dict[str, ColumnType]:
@@ -77,7 +77,7 @@ def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, An
     for column in table.names:
         if column == dataset.coordinates.geometry:
             found[column] = ColumnType("geometry")
-        elif column in fields and (known := declared_type(fields[column], table.timezone)):
+        elif column in fields and (known := declared_type(fields[column], table.zone(column), table.decimal)):
             found[column] = known
     return found
 
@@ -128,8 +128,9 @@ def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable
     shown = ", ".join(f"row {row + p}: {cells[p].as_py()!r}" for p in problem.positions[:MOST_MISFITS])
     more = len(problem.positions) - MOST_MISFITS
     what = f"{table.file}: column {column!r} {problem.reason}: {shown}" + (f" and {more} more" if more > 0 else "")
-    if table.timezone is None:
-        what += "; declare read_csv.timezone (for a layer: declare the column as string)"
+    if table.zone(column) is None:
+        layer = table.reader == "read_vector"
+        what += "; declare the column as string" if layer else f"; declare {table.reader}.timezone"
     return what
 
 
@@ -156,7 +157,11 @@ def _settle(
     """The types of ``columns`` from all their cells, and examples of cells that are not of the declared one."""
     if not columns:
         return {}, {}
-    watches = {column: ColumnWatch(declared.get(column), table.timezone) for column in table.names if column in columns}
+    watches = {
+        column: ColumnWatch(declared.get(column), table.zone(column), table.decimal)
+        for column in table.names
+        if column in columns
+    }
     row = 0
     for block in table.blocks({}):
         for column, watch in watches.items():
@@ -170,11 +175,16 @@ def _settle(
 
 
 def _layer_type(table: SourceTable, column: str, seen: ColumnType, declared: Mapping[str, ColumnType]) -> ColumnType:
-    """A layer says itself what is text. Times without a zone stay text: nothing says where their clock hangs."""
+    """A format with types says itself what is text, and which texts may be times. Times without a zone stay text:
+    nothing says where their clock hangs."""
     if seen == declared.get(column) or column not in table.texts:
         return seen
-    is_time = column in table.times and seen.type in ("datetime", "null")
-    return ColumnType("datetime" if is_time else "string")
+    if column not in table.times:
+        return ColumnType("string")
+    if seen.type == "date" and table.reader != "read_vector":
+        return seen
+    is_time = seen.type == "datetime" or (seen.type == "null" and table.reader == "read_vector")
+    return ColumnType("datetime", timezone=table.zone(column)) if is_time else ColumnType("string")
 
 
 def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType], out: Path) -> int:
@@ -212,20 +222,19 @@ def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str,
     for part, column in dataset.coordinates.named().items():
         if part not in wanted or types[column].type in (*wanted[part], "null"):
             continue
-        bad = ColumnWatch(
-            ColumnType("number") if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None
-        )
+        number = ColumnType("number", decimal=table.decimal)
+        bad = ColumnWatch(number if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None)
         row = 0
         for block in table.blocks({}):
             bad.see(block.column(column), row)
             row += len(block)
         shown = f": {', '.join(bad.misfits)}" if bad.misfits else ""
         if part == "t" and not bad.misfits:
-            advice = "its times carry no zone: declare read_csv.timezone"
+            advice = f"its times carry no zone: declare {table.reader}.timezone"
         elif part == "t":
             advice = "times are ISO 8601, or have a format in tableschema.json"
         else:
-            advice = "declare words for a missing value in read_csv.na"
+            advice = f"declare words for a missing value in {table.reader}.na"
         problems.append(
             f"{table.file}: coordinates.{part}, column {column!r}, holds {types[column].type}, not "
             f"{' or '.join(wanted[part])}{shown}; {advice}"

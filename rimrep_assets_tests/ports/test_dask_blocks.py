@@ -241,6 +241,7 @@ def refuse(job: str, item: int) -> int:
     raise DataError([f"{job} {item}", "and more"], dataset="d", advice="ask")
 
 
+@pytest.mark.long
 def test_a_task_that_ends_three_workers_ends_in_a_clear_error(tmp_path):
     with open_workers(Dask(workers=1), None, "d", tmp_path) as workers:
         with pytest.raises(DefinitionError, match="block 7 ended every worker of this machine") as told:

@@ -293,6 +293,7 @@ def test_processes_that_stage_different_months_at_once_lose_nothing(dataset, tmp
     assert is_published(world, dataset)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("dataset", [TABLE, GRID])
 def test_broken_at_every_write_of_staging_and_folding_the_next_run_releases_all(dataset, tmp_path, monkeypatch):
     with icechunk_behind(monkeypatch):

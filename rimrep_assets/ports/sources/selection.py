@@ -22,6 +22,9 @@ https://www.esri.com/content/dam/esrisites/sitecore-archive/Files/Pdfs/library/w
 HIDDEN_METADATA = (".zgroup", ".zattrs", ".zarray", ".zmetadata")
 """Files of a Zarr store of format 2 that describe it; https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html"""
 
+GEODATABASE = ".gdb"
+"""The folder of an Esri File Geodatabase"""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -54,7 +57,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A file of a source and the sidecars that belong to it; or a Zarr store, whose ``sidecars`` are all it has."""
+    """A file of a source and the sidecars that belong to it; or a Zarr store or FileGDB, whose ``sidecars`` are all it
+    has."""
 
     name: str
     sidecars: tuple[str, ...] = ()
@@ -62,7 +66,8 @@ class Chosen:
     @property
     def members(self) -> tuple[str, ...]:
         """All names that its bytes lie under, the file itself first."""
-        return self.sidecars if is_store(self.name) else (self.name, *self.sidecars)
+        inside = is_store(self.name) and self.sidecars
+        return self.sidecars if inside else (self.name, *self.sidecars)
 
 
 def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[Chosen]:
@@ -99,7 +104,7 @@ def choose(names: Iterable[str], selection: Selection, *, address: str) -> list[
 
 
 def _stores(names: Iterable[str], selection: Selection) -> tuple[list[Chosen], list[str]]:
-    """The Zarr stores that are taken, and the names that lie in no store."""
+    """The stores that are taken, and the names that lie in no store."""
     inside: dict[str, list[str]] = {}
     others = []
     for name in names:
@@ -115,10 +120,13 @@ def _stores(names: Iterable[str], selection: Selection) -> tuple[list[Chosen], l
 
 
 def members_of_store(store: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The files of a store, sorted; of hidden ones only its metadata: others are unfinished, or a program's own."""
+    """The files of a store, sorted; of hidden ones only its metadata: others are unfinished, or a program's own, as the
+    locks of a FileGDB are."""
     own = {name for name in names if name.startswith(f"{store}/")}
     inner = {name: name[len(store) + 1 :].split("/") for name in own}
     shown = {n for n, parts in inner.items() if not any(part.startswith(".") for part in parts)}
+    if store.lower().endswith(GEODATABASE):
+        shown = {n for n in shown if not n.lower().endswith(".lock")}
     metadata = {n for n, parts in inner.items() if parts[-1] in HIDDEN_METADATA}
     return tuple(sorted(shown | metadata))
 
@@ -137,12 +145,12 @@ def is_shapefile(name: str) -> bool:
 
 
 def is_store(name: str) -> bool:
-    """Whether ``name`` is a folder that holds a Zarr store; a zip of one is a file."""
-    return name.lower().endswith(".zarr")
+    """Whether ``name`` is a folder that holds a Zarr store or a FileGDB; a zip of one is a file."""
+    return name.lower().endswith((".zarr", GEODATABASE))
 
 
 def store_of(name: str) -> str | None:
-    """The outermost folder in the path ``name`` that is a Zarr store; None where the file lies in none."""
+    """The outermost folder in the path ``name`` that is a store; None where the file lies in none."""
     parts = name.split("/")
     found = next((number for number, part in enumerate(parts[:-1], start=1) if is_store(part)), None)
     return None if found is None else "/".join(parts[:found])
