@@ -119,9 +119,7 @@ def _looked_at(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -
         if opened.read(4) == b"CDF\5":
             # No second reader knows this format, so that what is published could not be proven.
             raise DataError(f"{name}: is NetCDF of the format CDF-5", advice="have it written as NetCDF-4.")
-    with _opened(path, name) as file:
-        header = _header_of(file)
-        dtypes = {n: v.dtype for n, v in file.variables.items()}
+    header, dtypes = header_of(path, name)
     try:
         layout = layout_of(header, options)
     except DataError as error:
@@ -141,6 +139,12 @@ def _looked_at(path: Path, name: str, options: ReadProfiles, dataset: Dataset) -
         _meanings=meanings,
         _constants=constants,
     )
+
+
+def header_of(path: Path, name: str) -> tuple[Header, dict[str, Any]]:
+    """What the file says of itself, and the stored types of its variables. Raises: DataError."""
+    with _opened(path, name) as file:
+        return _header_of(file), {n: v.dtype for n, v in file.variables.items()}
 
 
 def _header_of(file: netCDF4.Dataset) -> Header:

@@ -83,7 +83,8 @@ class Meaning:
         values = self._unpacked(flat)
         outside = self._outside(flat if self.range_of_packed else values) & ~missing
         if self.strict and not self.keep and outside.any():
-            raise _told(outside, lambda at: f"{values[at]} lies outside its own valid range {self._range()}")
+            own = f"lies outside its own valid range {self._range()}; read_profiles.outside_valid says if it is kept"
+            raise _told(outside, lambda at: f"{values[at]} {own}")
         self.outside = None if self.keep or not outside.any() else outside
         missing |= outside & (not self.keep)
         if self.units is not None:

@@ -287,7 +287,11 @@ def test_times_written_as_days_come_back_to_the_microsecond(tmp_path_factory, mo
         ({"units": "days since yesterday"}, 1.0, "'days since yesterday' are not like"),
         ({"scale_factor": 0.0}, 1.0, "scale_factor is 0"),
         ({"scale_factor": "big"}, 1.0, "scale_factor 'big' is no number"),
-        ({**LON, "valid_max": 180.0}, 180.2, "v: row 1: 180.2 lies outside its own valid range ..180.0"),
+        (
+            {**LON, "valid_max": 180.0},
+            180.2,
+            "v: row 1: 180.2 lies outside its own valid range ..180.0; read_profiles.outside_valid says",
+        ),
     ],
 )
 def test_times_places_and_scales_that_make_no_sense_are_refused_with_the_row(tmp_path, about, value, says):

@@ -3,18 +3,22 @@ asked again: the second reader sees them all."""
 
 from __future__ import annotations
 
+import zipfile
+
 import netCDF4
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from rimrep_assets.domain import table_profiles, table_profiles_attributes, table_profiles_rows
 from rimrep_assets.domain import table_profiles_values as values
 from rimrep_assets.domain.table_proof import prove_table
 from rimrep_assets.domain.table_second_profiles import profile_rows
+from rimrep_assets.domain.tabular import stage_table
 from rimrep_assets_tests.domain.profile_files import argo, dataset, ragged
-from rimrep_assets_tests.domain.table_examples import ledger, version_of
+from rimrep_assets_tests.domain.table_examples import ledger, table, version_of
 
 ARGO = {"x": "LONGITUDE", "y": "LATITUDE", "t": "JULD"}
 RAGGED = {"x": "lon", "y": "lat", "t": "time"}
@@ -211,6 +215,21 @@ def test_the_gate_would_stop_it_at_a_real_file(commit, shown, shared, tmp_path, 
     where = {"x": "LONGITUDE", "y": "LATITUDE", "t": "TIME"}
     found = differences(shared(f"data/c_profiles/{AGGREGATED}"), where, tmp_path, outside_valid={"PRES": "keep"})
     assert any(f"'{shown}'" in difference and "second reader" in difference for difference in found), found
+
+
+def test_files_in_a_zip_are_one_table_and_are_proven(tmp_path):
+    argo(tmp_path / "a.nc", slice(0, 2))
+    argo(tmp_path / "b.nc", slice(1, 3))
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        for name in ("b.nc", "a.nc"):
+            archive.write(tmp_path / name, name)
+    about = table(convert={"unzip": {"member": "*.nc"}, "read_profiles": {}}, coordinates=ARGO)
+    version = version_of({"both.zip": tmp_path / "both.zip"}, tmp_path / "v", about)
+    assert pq.read_table(version.data)["PRES"].to_pylist() == [5, 10, 20, 30, 5, 10, 5, 10, 5, 20, 30]
+    (proof,) = prove_table(version, ledger("both.zip"), {"both.zip": tmp_path / "both.zip"}, {}, about, None, seed=3)
+    assert proof.differences == ()
+    told = stage_table(tmp_path / "both.zip", "both.zip", about, None, tmp_path / "part.parquet")
+    assert told.left_out == {"rows that hold nothing but fill": 2 + 3}
 
 
 def test_the_second_reader_finds_no_row_that_is_not_there(tmp_path):
