@@ -18,9 +18,11 @@ from rimrep_assets.domain.grid_file import refuse_unreadable
 from rimrep_assets.domain.proposal import Draft
 from rimrep_assets.domain.proposal_table import rename_clashes
 from rimrep_assets.domain.table_profiles import header_of, open_profiles
-from rimrep_assets.domain.table_profiles_layout import Header, Variable
+from rimrep_assets.domain.table_profiles_layout import Header, Variable, layout_of
 from rimrep_assets.domain.table_profiles_options import ReadProfiles
 
+MANY = 3
+"""a table of so many axes is larger than most people want"""
 LINKS = ("sample_dimension", "instance_dimension")
 _STANDARD = {"x": "longitude", "y": "latitude", "z": "depth", "t": "time"}
 _NAMES = {
@@ -67,7 +69,8 @@ def propose_profiles(name: str, path: Path, draft: Draft) -> tuple[list[dict[str
     """
     draft.put("convert.read_profiles", {}, "its values are samples, each of them a row")
     header, _ = header_of(path, name)
-    opened = open_profiles(path, name, ReadProfiles(), _without_coordinates(draft))
+    options = _options(header, draft)
+    opened = open_profiles(path, name, options, _without_coordinates(draft))
     final = rename_clashes(draft, opened.names, made=("geometry", "bbox"))
     numbers = [header.variables[n] for n in opened.names if header.variables[n].kind == "number"]
     for part in ("x", "y", "z", "t"):
@@ -82,6 +85,19 @@ def propose_profiles(name: str, path: Path, draft: Draft) -> tuple[list[dict[str
         draft.put("layout.sort_by", [there["t"]], "people ask for a time")
     fields = [_field(header.variables[n], final[n], opened.types[n]) for n in opened.names]
     return fields, dict(header.attributes or {})
+
+
+def _options(header: Header, draft: Draft) -> ReadProfiles:
+    """Where samples have more axes than two, such as a spectrum at each time: one row for each time."""
+    rows = layout_of(header, ReadProfiles()).dims
+    times = [v for v in header.variables.values() if len(v.dims) == 1 and v.dims[0] in rows]
+    time, _ = _coordinate([v for v in times if _UNITS["t"].fullmatch(str(v.attributes.get("units", "")))], "t")
+    if len(rows) < MANY or time is None:
+        return ReadProfiles()
+    why = f"a row for each time; name {', '.join(rows)} to have one for each cell of the largest variable"
+    draft.put("convert.read_profiles", {"dimension": time.dims[0]})
+    draft.why["convert.read_profiles"] = why
+    return ReadProfiles(dimension=time.dims)
 
 
 def _without_coordinates(draft: Draft) -> Dataset:
