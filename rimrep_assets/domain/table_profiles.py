@@ -247,5 +247,5 @@ def _opened(path: Path, name: str) -> Iterator[netCDF4.Dataset]:
         finally:
             with NETCDF:
                 file.close()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: cannot be read as NetCDF ({error})".replace(f": {str(path)!r}", "")) from error

@@ -232,12 +232,14 @@ def test_files_that_are_no_netcdf_or_cut_are_refused(tmp_path):
     (tmp_path / "cut.nc").write_bytes(whole[:-50])
     (tmp_path / "five.nc").write_bytes(b"CDF\x05" + whole[4:])
     argo(tmp_path / "new.nc")
+    (tmp_path / "names.nc").write_bytes(whole.replace(b"PRES_QC", b"PRES\xffQC"))
     (tmp_path / "half.nc").write_bytes((tmp_path / "new.nc").read_bytes()[:3000])
     for name, says in (
         ("empty", "is empty"),
         ("text", "cannot be read as NetCDF"),
         ("cut", "bytes fewer than its header says"),
         ("five", r"CDF-5|header is cut"),
+        ("names", "cannot be read as NetCDF"),
         ("half", "cannot be read as NetCDF"),
     ):
         with pytest.raises(DataError, match=rf"{name}\.nc: .*{says}"):
