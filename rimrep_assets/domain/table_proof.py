@@ -66,7 +66,7 @@ def prove_table(
     comparisons = {n: _Comparison(n, opened[n], contents.get(n), dataset, schema) for n in sorted(opened)}
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Python's readers hold one processor, ours leave them one: both read at the same time.
-        chosen = {n: beside.submit(one.read_chosen, samples[n]) for n, one in comparisons.items()}
+        chosen = {n: beside.submit(one.read_chosen, [*samples[n], counts.get(n, 0)]) for n, one in comparisons.items()}
         reading = PublishedReading(version, contents, samples, dataset)
         second = {name: future.result() for name, future in chosen.items()}
     suspects = []
@@ -83,7 +83,7 @@ def prove_table(
     for name, comparison in comparisons.items():
         if name in told and not comparison.differs:
             comparison.tell_all(told[name])
-        comparison.hold_chosen(second[name], reading)
+        comparison.hold_chosen(second[name], reading, counts.get(name, 0))
     for name, problem in _miscounted(counts, sources, opened, {**untouched_rows, **_rows(known)}):
         told.setdefault(name, []).append(problem)
     for name, row, column, expected, found in reading.problems:
@@ -276,11 +276,13 @@ class _Comparison:
         except (*failures, shapely.errors.ShapelyError) as error:
             return error
 
-    def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedReading) -> None:
-        """Compare what the second reader read with the published rows of the sample."""
+    def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedReading, count: int) -> None:
+        """Compare what the second reader read with the published rows of the sample; after them it finds no row."""
         if isinstance(read, Exception):
             self._differences.append(f"{self.name}: a second reader cannot read it: {read!r}")
             return
+        if count in read:
+            self._differences.append(f"{self.name}: {count} rows are published, a second reader finds more")
         sample = published.sample_of(self.name)
         for row in sorted(sample.keys() & read.keys()):
             self._hold(row, read[row], sample[row])

@@ -8,7 +8,7 @@ files (``table_csv``, ``table_vector``), uniting parts into a version (``table_f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class StagedTable:
     """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, up to five cells of every
-    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, and the
-    ``digests`` of the values that were read."""
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, the
+    ``digests`` of the values that were read, and ``left_out``: what of the file is not published and how much of it, in
+    words."""
 
     rows: int
     crs: dict[str, Any] | None
     misfits: dict[str, tuple[str, ...]]
     digests: FileDigests
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, Any] | None, out: Path) -> StagedTable:
@@ -55,16 +57,18 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
     """
     table = open_source(source, name, dataset)
     declared = declared_types(table, dataset, schema)
-    unknown = {column for column in table.names if column not in declared}
+    told = {column: ColumnType(kind) for column, kind in table.types.items()}
+    unknown = {column for column in table.names if column not in declared and column not in told}
     types, misfits = _settle(table, dataset, {}, unknown)
-    types = {**declared, **types}
+    types = {**told, **declared, **types}
     try:
         digests = _write(table, dataset, types, out)
     except Misfit:
-        types, told = _settle(table, dataset, declared, set(table.names))
-        misfits = {**misfits, **told}
+        types, shown = _settle(table, dataset, declared, set(table.names))
+        misfits = {**misfits, **shown}
         digests = _write(table, dataset, types, out)
-    return StagedTable(digests.rows, dict(table.crs) if table.crs is not None else None, misfits, digests)
+    crs = dict(table.crs) if table.crs is not None else None
+    return StagedTable(digests.rows, crs, misfits, digests, dict(table.left_out()))
 
 
 def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None) -> dict[str, ColumnType]:
