@@ -22,7 +22,7 @@ from rimrep_assets_tests.test_real_tables import dataset_of
 
 Break = Callable[[pa.RecordBatch], pa.RecordBatch]
 FORMATS = {
-    "read_csv": "ids below lines of remarks, which are skipped",
+    "read_csv": "reefs of manta tows",
     "read_vector": "points of a geodatabase",
     "read_json": "daily temperature",
     "read_parquet": "Parquet without geometry",
