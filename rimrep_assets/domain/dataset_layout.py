@@ -21,7 +21,7 @@ class Layout(StrictModel):
     """How the data lies in the store."""
 
     sort_by: tuple[str, ...] = ()
-    row_group_rows: int = Field(default=250_000, ge=1_000)
+    row_group_rows: int = Field(default=250_000, ge=100)
     chunks: dict[str, int] = {}
     plain: bool = True
     """grids: also a plain Zarr copy at the stable address"""

@@ -156,11 +156,15 @@ class TableWriter:
         alike = {name for name, kind in kinds.items() if kind in ("string", "integer")} | {*(self._made_from or ())}
         coded = [name for name in kinds if name in alike and not (name == "fid" and self._made_fid)]
         coded += [self._geometry, *(f"bbox.{edge}" for edge in EDGES)] if self._geometry and self._made_from else []
+        # Least and greatest of a geometry or of a made key tell nobody which rows to read, and every reader loads them.
+        useless = {self._geometry, "fid" if self._made_fid else None, "bbox"}
+        told = [*(kinds.keys() - useless), *(f"bbox.{edge}" for edge in EDGES if self._geometry)]
         self._data = pq.ParquetWriter(
             out / "data.parquet",
             self._schema,
             compression="zstd",
             use_dictionary=coded or False,
+            write_statistics=told,
             store_schema=False,
         )
         self._origin = pq.ParquetWriter(out / "rows.parquet", origin, compression="zstd", use_dictionary=["file"])
