@@ -126,6 +126,48 @@ def test_a_real_table_publishes_after_confirming_alone(shared: Find, tmp_path, p
     assert record.facts.row_count == len(pd.read_csv(source, sep=delimiter))
 
 
+@pytest.mark.parametrize(
+    ("path", "coordinates", "rows"),
+    [
+        ("c_profiles/argo/MD5903593_001.nc", {"x": "LONGITUDE", "y": "LATITUDE", "z": "PRES", "t": "JULD"}, 557),
+        (
+            "c_profiles/wave/BOM_20240301_CAPE-SORELL_RT_WAVE-PARAMETERS_monthly.nc",
+            {"x": "LONGITUDE", "y": "LATITUDE", "t": "TIME"},
+            541,
+        ),
+        (
+            "c_profiles/mooring/IMOS_ANMN-NRS_VZ_20180816_NRSROT_FV01_velocity-aggregated-timeseries_END-20191018_"
+            "C-20200623.nc",
+            {"x": "LONGITUDE", "y": "LATITUDE", "z": "NOMINAL_DEPTH", "t": "TIME"},
+            7144,
+        ),
+        (
+            "a_gridded/structure_only/mooring_wave_timeseries_delayed_qc.nc",
+            {"x": "LONGITUDE", "y": "LATITUDE", "z": "NOMINAL_DEPTH", "t": "TIME"},
+            1284,
+        ),
+    ],
+    ids=lambda value: Path(str(value)).parent.name,
+)
+def test_samples_in_netcdf_are_proposed_as_a_table_and_publish_after_confirming_alone(
+    shared: Find, tmp_path, path, coordinates, rows
+):
+    world, source = World(tmp_path), shared(f"data/{path}")
+    made = proposed(world, source)
+    document, _ = documents(world, made)
+    assert document["format"] == "parquet"
+    assert document["coordinates"] == coordinates
+    (schema,) = (world.catalog_folder / "datasets").rglob("tableschema.json")
+    fields = {field["name"]: field for field in json.loads(schema.read_text())["fields"]}
+    with netCDF4.Dataset(source) as file:
+        for name in (n for n in fields if "units" in file[n].ncattrs() and "since" not in file[n].units):
+            assert fields[name]["unit"] == file[name].units
+    confirm(world, made)
+    record = world.attempt(made.dataset).publish()
+    assert record is not None
+    assert record.facts.row_count == rows
+
+
 def test_real_hours_of_radar_publish_after_confirming_alone(shared: Find, tmp_path):
     world, hour = World(tmp_path), "IMOS_ACORN_V_20220312T{}3000Z_NWA_FV01_1-hour-avg.nc"
     folder = shared("data/a_gridded/hfradar_nwa/" + hour.format("00")).parent
@@ -167,7 +209,10 @@ def test_real_files_that_differ_get_the_rule_by_which_they_unite(shared: Find, t
         ("data/b_tabular/gpkg/reefmod_gbr.gpkg", "CRS"),
         ("data/b_tabular/rdata/sst_WA.rda", "these can: CSV"),
         ("data/b_tabular/aims_api/misc/data-0c7bee.json", "cannot be read"),
-        ("data/a_gridded/structure_only/mooring_wave_timeseries_delayed_qc.nc", "no variable is coordinate x or y"),
+        (
+            "data/c_profiles/fishsoop/IMOS_SOOP-FishSOOP_TP_20250708T032737Z_FV01_1195.nc",
+            "LONGITUDE: row 0: 180.247.*lies outside its own valid range.*read_profiles.outside_valid",
+        ),
         ("data/a_gridded/nemo/orca2_votemper.nc/../../nemo", "2 families of files"),
     ],
     ids=lambda value: Path(value).name,

@@ -111,7 +111,7 @@ def _file_kinds(dataset: Dataset) -> set[str]:
         "parquet": convert.read_parquet,
         "r": convert.read_rdata,
         "dwca": convert.read_dwca,
-        "netcdf": convert.read_netcdf,
+        "netcdf": convert.read_netcdf or convert.read_profiles,
         "geotiff": convert.read_geotiff,
         "zarr": convert.read_zarr,
     }

@@ -35,6 +35,7 @@ from rimrep_assets.domain.grid_steps import (
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
+from rimrep_assets.domain.table_profiles_options import ReadProfiles
 from rimrep_assets.domain.table_readers import (
     TABLE_READERS,
     ReadCsv,
@@ -107,6 +108,7 @@ class Convert(StrictModel):
     read_parquet: ReadParquet | None = None
     read_rdata: ReadRdata | None = None
     read_dwca: ReadDwca | None = None
+    read_profiles: ReadProfiles | None = None
     read_netcdf: ReadNetcdf | None = None
     read_geotiff: ReadGeotiff | None = None
     read_zarr: ReadZarr | None = None

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import netCDF4
     import numpy as np
 
-_NETCDF = threading.RLock()
+NETCDF = threading.RLock()
+"""held by whoever calls the NetCDF library: with two threads in it the process ends"""
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """first bytes of TIFF and BigTIFF in either byte order"""
 ZIP = b"PK\3\4"
@@ -124,7 +125,7 @@ def _open_netcdf(path: Path, name: str) -> Iterator[netCDF4.Dataset]:
     import netCDF4
 
     try:
-        with _NETCDF, netCDF4.Dataset(str(path)) as file:
+        with NETCDF, netCDF4.Dataset(str(path)) as file:
             file.set_auto_maskandscale(False)
             file.set_auto_chartostring(False)
             file.set_always_mask(False)

@@ -86,7 +86,7 @@ def propose_vector(name: str, path: Path, draft: Draft) -> None:
         draft.why["convert.read_vector"] = f"the first of its layers that has a geometry; the others are {others}"
     layer = open_layer(path, name, layers[0])
     geometry = next(word for word in ("geometry", "geom", "shape_wkb") if word not in layer.names)
-    _rename_clashes(draft, layer.names, made=(geometry, "bbox"))
+    rename_clashes(draft, layer.names, made=(geometry, "bbox"))
     draft.put("coordinates.geometry", geometry)
     times = [column for column in layer.names if column in layer.times]
     if times:
@@ -186,13 +186,13 @@ def _steps(draft: Draft, header: Sequence[str], block: Any) -> tuple[dict[str, s
     # A geometry written as text keeps its name: it becomes the table's geometry.
     text = MADE_GEOMETRY in kept and block is not None and _is_wkt(block.column(MADE_GEOMETRY))
     made = ("bbox",) if text else (MADE_GEOMETRY, "bbox")
-    names = _rename_clashes(draft, kept, made)
+    names = rename_clashes(draft, kept, made)
     if text:
         draft.put("coordinates.geometry", MADE_GEOMETRY, "its cells are geometries written as text (WKT)")
     return names, dropped
 
 
-def _rename_clashes(draft: Draft, names: Sequence[str], made: Sequence[str]) -> dict[str, str]:
+def rename_clashes(draft: Draft, names: Sequence[str], made: Sequence[str]) -> dict[str, str]:
     """Raw name -> final name: none empty, none made by the platform, none alike but for case."""
     taken, final = {name.lower() for name in made}, {}
     for number, name in enumerate(names, start=1):

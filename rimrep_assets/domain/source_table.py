@@ -6,6 +6,7 @@ files (``table_csv`` and its neighbours), or the dataset's steps (``table_source
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ class SourceTable:
     empty for CSV, where all is text. ``timezone``: the zone of times that carry none, ``zones`` by column where they
     differ. ``decimal``: what stands before the fraction of numbers in texts. ``geometry``: the column whose cells are
     a geometry in the file. ``reader``: the step that read it. ``keep``: the same table of some columns alone, where
-    that saves reading.
+    that saves reading. ``types``: of columns whose cells are of one type whatever they hold, since the file says so.
+    ``left_out``: once the blocks have been read, what of the file is not published and how much of it, in words.
     """
 
     file: str
@@ -46,6 +48,8 @@ class SourceTable:
     geometry: str | None = None
     reader: str = "read_csv"
     keep: Callable[[Sequence[str]], SourceTable] | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    left_out: Callable[[], Mapping[str, int]] = dict
 
     def zone(self, column: str) -> str | None:
         """The zone of a column's times that carry none."""
@@ -93,6 +97,8 @@ def one_after_the_other(tables: Sequence[SourceTable], file: str) -> SourceTable
         decimal=first.decimal,
         geometry=first.geometry,
         reader=first.reader,
+        types={c: kind for c, kind in first.types.items() if all(t.types.get(c) == kind for t in tables)},
+        left_out=lambda: sum((Counter(table.left_out()) for table in tables), Counter[str]()),
         keep=(lambda names: _kept(tables, names, file)) if first.keep else None,
     )
 

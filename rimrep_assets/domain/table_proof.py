@@ -63,9 +63,9 @@ def prove_table(
         for name in sorted(opened):
             comparison = _Comparison(name, opened[name], contents.get(name), dataset, schema)
             # Python's readers hold one processor, ours leave them one: both read at the same time.
-            second = beside.submit(comparison.read_chosen, samples[name])
+            second = beside.submit(comparison.read_chosen, [*samples[name], counts.get(name, 0)])
             comparison.run(published, counts.get(name, 0))
-            comparison.hold_chosen(second.result(), published)
+            comparison.hold_chosen(second.result(), published, counts.get(name, 0))
             proofs[name] = comparison
         published.finish()
     for name, row, column, expected, found in published.problems:
@@ -231,11 +231,13 @@ class _Comparison:
         except (*failures, shapely.errors.ShapelyError) as error:
             return error
 
-    def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedRows) -> None:
-        """Compare what the second reader read with the published rows of the sample."""
+    def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedRows, count: int) -> None:
+        """Compare what the second reader read with the published rows of the sample; after them it finds no row."""
         if isinstance(read, Exception):
             self._differences.append(f"{self.name}: a second reader cannot read it: {read!r}")
             return
+        if count in read:
+            self._differences.append(f"{self.name}: {count} rows are published, a second reader finds more")
         sample = published.sample_of(self.name)
         for row in sorted(sample.keys() & read.keys()):
             self._hold(row, read[row], sample[row])

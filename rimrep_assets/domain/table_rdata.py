@@ -145,7 +145,7 @@ def _holds(path: Path) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             top = rdata.parser.parse_file(path).object
-    except (ValueError, NotImplementedError, EOFError, KeyError, TypeError, AttributeError, RecursionError, OSError):
+    except (ValueError, LookupError, NotImplementedError, EOFError, TypeError, AttributeError, RecursionError, OSError):
         return ""
     found = []
     while top is not None and top.tag is not None:

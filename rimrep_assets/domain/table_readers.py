@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from rimrep_assets.domain.schedule import checked_zone
 from rimrep_assets.domain.strict_model import StrictModel
 
-TABLE_READERS = ("read_csv", "read_vector", "read_json", "read_parquet", "read_rdata", "read_dwca")
+TABLE_READERS = ("read_csv", "read_vector", "read_json", "read_parquet", "read_rdata", "read_dwca", "read_profiles")
 """a table has exactly one of these steps"""
 SUFFIXES_IN_ZIP = {
     "read_csv": (".csv", ".tsv", ".txt"),
@@ -25,6 +25,7 @@ SUFFIXES_IN_ZIP = {
     "read_json": (".json", ".jsonl", ".ndjson"),
     "read_parquet": (".parquet", ".geoparquet", ".pq"),
     "read_rdata": (".rda", ".rdata", ".rds"),
+    "read_profiles": (".nc", ".nc4", ".cdf"),
 }
 """by reader: what ``unzip`` takes where no member is named"""
 EVERY = "*"

@@ -19,6 +19,7 @@ from rimrep_assets.domain.table_second_csv import csv_rows
 from rimrep_assets.domain.table_second_dwca import dwca_rows
 from rimrep_assets.domain.table_second_json import json_rows
 from rimrep_assets.domain.table_second_parquet import parquet_rows
+from rimrep_assets.domain.table_second_profiles import profile_rows
 from rimrep_assets.domain.table_second_rdata import rdata_rows
 from rimrep_assets.domain.table_second_row import Row, Rows
 from rimrep_assets.domain.table_second_vector import vector_rows
@@ -30,6 +31,7 @@ SECOND_READERS: dict[str, Callable[[Path, Any, set[int]], Rows]] = {
     "read_parquet": parquet_rows,
     "read_rdata": rdata_rows,
     "read_dwca": dwca_rows,
+    "read_profiles": profile_rows,
 }
 """by step: ``(path, options, rows)`` to chosen rows"""
 

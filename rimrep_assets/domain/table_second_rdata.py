@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -86,5 +87,11 @@ def _cell(column: Any, attributes: dict[str, Any], row: int) -> Any:
     if "Date" in classes:
         return DAY_ZERO + datetime.timedelta(days=int(np.floor(cell)))
     if "POSIXct" in classes:
-        return START + datetime.timedelta(microseconds=round(float(cell) * 1e6))
+        return START + datetime.timedelta(microseconds=_microseconds(float(cell)))
     return {"LGL": bool, "INT": int, "REAL": float}[kind](cell)
+
+
+def _microseconds(seconds: float) -> int:
+    """By whole nanoseconds, as readers of R's files count: R's numbers often lie in the middle of two microseconds."""
+    nanoseconds = round(Fraction(seconds) * 10**9)
+    return round(Fraction(nanoseconds, 1000))

@@ -21,6 +21,7 @@ from rimrep_assets.domain.table_dwca import open_dwca
 from rimrep_assets.domain.table_json import open_json
 from rimrep_assets.domain.table_names import MADE_GEOMETRY, geometry_column, makes_points, platform_columns
 from rimrep_assets.domain.table_parquet import open_parquet
+from rimrep_assets.domain.table_profiles import open_profiles
 from rimrep_assets.domain.table_rdata import open_rdata
 from rimrep_assets.domain.table_readers import SUFFIXES_IN_ZIP
 from rimrep_assets.domain.table_vector import open_vector
@@ -52,6 +53,7 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
         blocks=lambda kinds: _renamed(table.blocks({c: kinds[final[c]] for c in keep if final[c] in kinds}), final),
         times=frozenset(final[c] for c in table.times & kept),
         texts=frozenset(final[c] for c in table.texts & kept),
+        types={final[c]: kind for c, kind in table.types.items() if c in final},
         zones={final[c]: zone for c, zone in table.zones.items() if c in final},
         geometry=final.get(table.geometry) if table.geometry else None,
         keep=None,
@@ -83,6 +85,7 @@ _READERS: dict[str, Callable[[Path, str, Any, Dataset], SourceTable]] = {
     "read_parquet": open_parquet,
     "read_rdata": open_rdata,
     "read_dwca": open_dwca,
+    "read_profiles": open_profiles,
 }
 """by step: opens a file as a table with its own names"""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +38,13 @@ PART_KEY = b"rimrep"
 @dataclass(frozen=True)
 class StagedTable:
     """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, and up to five cells of every
-    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0."""
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0.
+    ``left_out``: what of the file is not published and how much of it, in words."""
 
     rows: int
     crs: dict[str, Any] | None
     misfits: dict[str, tuple[str, ...]]
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, Any] | None, out: Path) -> StagedTable:
@@ -55,16 +57,17 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
     """
     table = open_source(source, name, dataset)
     declared = declared_types(table, dataset, schema)
-    unknown = {column for column in table.names if column not in declared}
+    told = {column: ColumnType(kind) for column, kind in table.types.items()}
+    unknown = {column for column in table.names if column not in declared and column not in told}
     types, misfits = _settle(table, dataset, {}, unknown)
-    types = {**declared, **types}
+    types = {**told, **declared, **types}
     try:
         rows = _write(table, dataset, types, out)
     except Misfit:
-        types, told = _settle(table, dataset, declared, set(table.names))
-        misfits = {**misfits, **told}
+        types, shown = _settle(table, dataset, declared, set(table.names))
+        misfits = {**misfits, **shown}
         rows = _write(table, dataset, types, out)
-    return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits)
+    return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits, dict(table.left_out()))
 
 
 def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None) -> dict[str, ColumnType]:

@@ -25,6 +25,7 @@ from rimrep_assets.domain.proposal_grid import (
     unite_by_least_rule,
 )
 from rimrep_assets.domain.proposal_names import id_from, partition_of, rhythm_of, title_from, words_of
+from rimrep_assets.domain.proposal_profiles import holds_samples, propose_profiles
 from rimrep_assets.domain.proposal_table import orders_guessed, propose_csv, propose_table_schema, propose_vector
 from rimrep_assets.domain.proposal_words import Words, collection_text, words_from
 from rimrep_assets.domain.release import json_bytes
@@ -148,7 +149,7 @@ def _begin(asked: Asked, seen: Seen, placing: Placing, dataset_id: str, collecti
     named = "" if asked.dataset_id else "made from the file's name"
     draft.put("id", dataset_id, named)
     draft.put("collection", collection, "" if asked.collection else "a collection of its own, named like the dataset")
-    draft.put("format", "zarr" if seen.kind == "netcdf" else "parquet")
+    draft.put("format", "zarr" if seen.kind == "netcdf" and not _holds_samples(seen) else "parquet")
     draft.put("access", asked.access)
     if asked.access == "limited":
         draft.put("data_sharing_agreement", AGREEMENT, "only the reference of the agreement is wanted")
@@ -161,11 +162,20 @@ def _begin(asked: Asked, seen: Seen, placing: Placing, dataset_id: str, collecti
     return draft
 
 
+def _holds_samples(seen: Seen) -> bool:
+    """Whether its NetCDF files are rows of a table, not a grid."""
+    name, path = next(iter(seen.files.items()))
+    return seen.kind == "netcdf" and holds_samples(name, path)
+
+
 def _drafted(
     draft: Draft, seen: Seen, timezone: str | None, scratch: Path
 ) -> tuple[dict[str, Any], Mapping[str, Any], str | None, list[str]]:
     """Fill the draft from the files; the schema, their global attributes, the rhythm of their times, warnings."""
     name, path = next(iter(seen.files.items()))
+    if _holds_samples(seen):
+        fields, attributes = propose_profiles(name, path, draft)
+        return propose_table_schema(seen.files, draft, fields, scratch / "schema"), attributes, None, []
     if seen.kind == "netcdf":
         attributes = propose_grid(name, path, draft)
         state = unite_by_least_rule(seen.files, draft)
