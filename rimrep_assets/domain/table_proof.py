@@ -25,6 +25,7 @@ from rimrep_assets.domain.table_geometry import EDGES
 from rimrep_assets.domain.table_published import PublishedRows, differ
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source
+from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_types import Misfit
 from rimrep_assets.domain.table_version import FILE, ROW, FileContents, TableVersion, contents_of
 from rimrep_assets.domain.tabular import declared_types, typed_blocks
@@ -150,10 +151,10 @@ class _Comparison:
     def run(self, published: PublishedRows, count: int) -> None:
         """Read the file again and compare every value; ``count`` rows of it are published."""
         row = 0
-        if count == 0:
-            self._differences.append(f"{self.name}: none of its rows is published")
-            return
         try:
+            if count == 0 and any(len(block) for block in self._source_blocks()):
+                self._differences.append(f"{self.name}: none of its rows is published")
+                return
             for block in self._source_blocks():
                 found = published.take(self.name, len(block))
                 if not self._same_rows(found, row, len(block)):
@@ -170,6 +171,7 @@ class _Comparison:
     def _source_blocks(self) -> Iterator[pa.RecordBatch]:
         table = open_source(self._path, self.name, self._dataset)
         declared = declared_types(table, self._dataset, self._schema)
+        table, _ = dropping(table, self._dataset, declared)
         types = {}
         for column in table.names:
             kind = self._kinds.get(column, "null")
@@ -227,7 +229,7 @@ class _Comparison:
         failures = (ValueError, KeyError, TypeError, IndexError, StopIteration, OSError, csv.Error, sqlite3.Error)
         chosen = {int(row) for row in rows}
         try:
-            return dict(chosen_rows(self._path, self._dataset, self._schema, self._kinds, chosen))
+            return dict(chosen_rows(self._path, self._dataset, self._schema, self._kinds, chosen, self.name))
         except (*failures, shapely.errors.ShapelyError) as error:
             return error
 

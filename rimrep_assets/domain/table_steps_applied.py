@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.source_table import SourceTable
+from rimrep_assets.domain.source_table import SourceTable, counting
 from rimrep_assets.domain.table_names import absent, is_layers
 from rimrep_assets.domain.table_steps import PLACE, FromName, wanted_values
 from rimrep_assets.domain.table_steps_geometry import clipped, joined
@@ -22,8 +22,8 @@ from rimrep_assets.domain.table_steps_pivot import pivoted
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LEFT_OUT = "rows left out by {step}"
-"""key under which a step that chooses rows counts those that it did not choose"""
+LEFT_OUT = "rows, by {step}"
+"""under which a step that chooses rows counts those that it left out"""
 
 
 def with_steps(table: SourceTable, name: str, dataset: Dataset, problems: list[str]) -> SourceTable:
@@ -69,6 +69,7 @@ def _called(table: SourceTable, final: Mapping[str, str]) -> SourceTable:
         blocks=blocks,
         times=frozenset(final[c] for c in table.times if c in final),
         texts=frozenset(final[c] for c in table.texts if c in final),
+        types={final[c]: kind for c, kind in table.types.items() if c in final},
         zones={final[c]: zone for c, zone in table.zones.items() if c in final},
         geometry=final.get(table.geometry) if table.geometry else None,
         keep=keep if table.keep else None,
@@ -131,18 +132,19 @@ def selecting(
     ``asked``: the columns that are looked at; they come as the file has them, whatever type they will have.
     """
     key = LEFT_OUT.format(step=step)
+    counted = {key: 0}
 
     def blocks(kinds: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-        table.counted[key] = row = 0
+        counted[key] = row = 0
         for block in table.blocks({c: kind for c, kind in kinds.items() if c not in asked}):
             left = choose(block, row)
-            table.counted[key] += len(block) - len(left)
+            counted[key] += len(block) - len(left)
             row += len(block)
             yield left
         if row == 0:
             raise DataError(f"{table.file}: no rows below the header")
 
-    return replace(table, blocks=blocks, selects=True, keep=None)
+    return replace(table, blocks=blocks, left_out=counting(table, counted), may_be_empty=True, keep=None)
 
 
 def _clipped(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError, DefinitionError
-from rimrep_assets.domain.source_table import SourceTable
+from rimrep_assets.domain.source_table import SourceTable, counting
 from rimrep_assets.domain.table_geometry import crs84, is_geographic
 from rimrep_assets.domain.table_names import absent
 from rimrep_assets.domain.table_steps import name_before
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 Choice = tuple[Sequence[str], "Callable[[pa.RecordBatch, int], pa.RecordBatch]"]
-UNMATCHED = "rows without a geometry after join_geometry"
+UNMATCHED = "geometries, by join_geometry"
+"""under which rows that no feature is for are counted"""
 
 
 def boxes_of(bbox: Box, *, geographic: bool) -> list[Box]:
@@ -187,21 +188,30 @@ def joined(table: SourceTable, name: str, dataset: Dataset, problems: list[str])
     if missing:
         return table
     features = features_of(step.file, step.content, tuple(step.on.values()))
+    counted = {UNMATCHED: 0}
 
     def blocks(kinds: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-        table.counted[UNMATCHED] = row = 0
+        counted[UNMATCHED] = row = 0
         for block in table.blocks({c: kind for c, kind in kinds.items() if c in table.names and c not in step.on}):
             keys = zip(*(_texts(block.column(column)) for column in step.on), strict=True)
             found = [features.get(key) for key in keys]
             lost = [at for at, feature in enumerate(found) if feature is None]
-            table.counted[UNMATCHED] += len(lost)
+            counted[UNMATCHED] += len(lost)
             if lost and step.unmatched == "refuse":
                 raise DataError(_told_unmatched(block, row, lost, tuple(step.on), table.file, step.file))
             shapes = pa.array([None if feature is None else feature[0] for feature in found], pa.binary())
             yield pa.record_batch([*block.columns, shapes], names=[*block.schema.names, own])
             row += len(block)
 
-    return replace(table, names=(*table.names, own), blocks=blocks, geometry=own, crs=crs84(), keep=None)
+    return replace(
+        table,
+        names=(*table.names, own),
+        blocks=blocks,
+        left_out=counting(table, counted),
+        geometry=own,
+        crs=crs84(),
+        keep=None,
+    )
 
 
 def _texts(cells: pa.Array) -> list[str | None]:

@@ -58,6 +58,8 @@ def pivoted(table: SourceTable, name: str, step: Pivot, problems: list[str]) -> 
         blocks=blocks,
         times=spread(table.times),
         texts=spread(table.texts),
+        types={c: kind for c, kind in table.types.items() if c in step.index}
+        | (dict.fromkeys(made, table.types[step.values]) if step.values in table.types else {}),
         zones=zones,
         geometry=None,
         keep=None,

@@ -17,6 +17,7 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_geometry import bounds_of, is_geographic, outside_the_globe, points_from
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
+from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_times import TimeProblem
 from rimrep_assets.domain.table_types import (
     MOST_MISFITS,
@@ -38,7 +39,8 @@ PART_KEY = b"rimrep"
 @dataclass(frozen=True)
 class StagedTable:
     """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, and up to five cells of every
-    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0.
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, also of
+    those that ``cast`` dropped.
     ``left_out``: what of the file is not published and how much of it, in words."""
 
     rows: int
@@ -57,6 +59,7 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
     """
     table = open_source(source, name, dataset)
     declared = declared_types(table, dataset, schema)
+    table, dropped = dropping(table, dataset, declared)
     told = {column: ColumnType(kind) for column, kind in table.types.items()}
     unknown = {column for column in table.names if column not in declared and column not in told}
     types, misfits = _settle(table, dataset, {}, unknown)
@@ -67,6 +70,7 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
         types, shown = _settle(table, dataset, declared, set(table.names))
         misfits = {**misfits, **shown}
         rows = _write(table, dataset, types, out)
+    misfits |= {column: tuple(cells) for column, cells in dropped.items()}
     return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits, dict(table.left_out()))
 
 
@@ -207,7 +211,7 @@ def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
             for block in typed_blocks(table, dataset, types):
                 writer.write_batch(block.replace_schema_metadata(schema.metadata))
                 rows += len(block)
-        if rows == 0:
+        if rows == 0 and not table.may_be_empty:
             raise DataError(f"{table.file}: no rows below the header")
     except BaseException:
         out.unlink(missing_ok=True)
