@@ -16,7 +16,7 @@ from rimrep_assets.domain.table_steps import Scalar
 if TYPE_CHECKING:
     import pyarrow as pa
 
-A_NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+A_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 YES, NO = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 EXACT = 2**53
 """whole numbers beyond are compared as text: a float does not hold them"""
