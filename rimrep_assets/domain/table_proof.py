@@ -152,7 +152,7 @@ class _Comparison:
         """Read the file again and compare every value; ``count`` rows of it are published."""
         row = 0
         try:
-            if count == 0 and any(len(block) for block in self._source_blocks()):
+            if count == 0 and self._has_rows():
                 self._differences.append(f"{self.name}: none of its rows is published")
                 return
             for block in self._source_blocks():
@@ -167,6 +167,10 @@ class _Comparison:
         published.take(self.name, None)
         if row < count and not self._differences:
             self._differences.append(f"{self.name}: {count} rows are published, the file has {row}")
+
+    def _has_rows(self) -> bool:
+        """Whether the steps leave any row of the file."""
+        return any(len(block) for block in open_source(self._path, self.name, self._dataset).blocks({}))
 
     def _source_blocks(self) -> Iterator[pa.RecordBatch]:
         table = open_source(self._path, self.name, self._dataset)

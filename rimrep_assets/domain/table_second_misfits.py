@@ -29,6 +29,8 @@ def is_of(cell: Any, kind: str, field: Mapping[str, Any], decimal: str = ".") ->
     if kind == "integer":
         return INTEGER.fullmatch(cell.strip()) is not None and -(2**63) <= int(cell) < 2**63
     if kind == "number":
+        if decimal != "." and "." in cell:
+            return False
         return NUMBER.fullmatch(cell.replace(decimal, ".").strip()) is not None
     if kind == "boolean":
         yes = field.get("trueValues", ("true", "True", "TRUE", "1"))

@@ -140,7 +140,8 @@ def selecting(
             left = choose(block, row)
             counted[key] += len(block) - len(left)
             row += len(block)
-            yield left
+            if len(left):
+                yield left
         if row == 0:
             raise DataError(f"{table.file}: no rows below the header")
 
