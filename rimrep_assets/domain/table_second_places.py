@@ -25,7 +25,7 @@ def within_box(
     assert clip is not None and clip.bbox is not None
     west, south, east, north = clip.bbox
     spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    # A file in metres has no place a few hundred metres beside a box that would be meant by turns: see below.
+    # What is in metres lies thousands of them from its origin: a box of such small numbers is in degrees.
     turns = (-360.0, 0.0, 360.0) if _is_degrees(clip.bbox) else (0.0,)
     spans = [(start + turn, stop + turn) for start, stop in spans for turn in turns]
     if shape is None:
@@ -52,7 +52,7 @@ def within_box(
 
 
 def _is_degrees(bbox: tuple[float, float, float, float]) -> bool:
-    return all(-180 <= edge <= 360 for edge in (bbox[0], bbox[2])) and all(-90 <= e <= 90 for e in (bbox[1], bbox[3]))
+    return all(-360 <= edge <= 360 for edge in (bbox[0], bbox[2])) and all(-90 <= e <= 90 for e in (bbox[1], bbox[3]))
 
 
 def _float(cell: Any, point: str) -> float | None:

@@ -49,10 +49,11 @@ def clipped(table: SourceTable, dataset: Dataset, later: Sequence[str], problems
     clip = dataset.convert.clip
     assert clip is not None and clip.bbox is not None
     geographic = is_geographic(table.crs)
-    if geographic and not (-90 <= clip.bbox[1] and clip.bbox[3] <= 90):
+    west, south, east, north = clip.bbox
+    if geographic and not (-90 <= south and north <= 90 and all(-360 <= edge <= 360 for edge in (west, east))):
         problems.append(f"clip.bbox {list(clip.bbox)} is not west, south, east, north in degrees")
         return None
-    if not geographic and clip.bbox[0] > clip.bbox[2]:
+    if not geographic and west > east:
         problems.append("clip.bbox: west lies east of east, which only longitudes can")
         return None
     boxes = boxes_of(clip.bbox, geographic=geographic)

@@ -35,7 +35,7 @@ def test_values_that_are_no_numbers_are_dropped_and_counted(shared, tmp_path):
         lost = int(expected[column].isna().sum())
         assert told.left_out.get(f"values of {column!r} that are no number, by cast", 0) == lost
     assert all("'no data'" in cell for cell in told.misfits["mean"])
-    assert len(told.misfits["mean"]) == 5
+    assert len(told.misfits["mean"]) == int(expected["mean"].isna().sum()) == 4
     found = published(tmp_path, dataset, {"e.csv": source}, schema)
     for column in NUMBERS:
         assert found.schema.field(column).type == pa.float64()
@@ -58,7 +58,7 @@ def test_the_rule_holds_for_the_columns_that_it_names(tmp_path):
 def test_a_column_without_a_declared_type_cannot_be_cast(tmp_path):
     with pytest.raises(DataError, match="cast names 'a', for which tableschema.json declares no type"):
         staged(tmp_path, "a\n1\n", steps({"read_csv": {}}, {"cast": {"misfits": {"a": "drop"}}}), None)
-    with pytest.raises(DataError, match="cast names 'A', which is not there; did you mean 'a'"):
+    with pytest.raises(DataError, match="cast names 'A', which is not there; known: a"):
         staged(tmp_path, "a\n1\n", steps({"read_csv": {}}, {"cast": {"misfits": {"A": "drop"}}}), fields(a="integer"))
 
 
