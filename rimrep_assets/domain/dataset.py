@@ -314,6 +314,8 @@ def _steps_by_name(steps: Any, problems: list[str]) -> dict[str, Any]:
             problems.append(f"convert step {number}: unknown step {name!r}{nearest(name, STEPS)}")
         elif name in found:
             problems.append(f"convert step {number}: {name} stands twice")
+        elif name == "join_geometry" and isinstance(options, dict) and "content" in options:
+            problems.append("unknown key 'content' in convert.join_geometry")
         else:
             found[name] = {} if options is None else options
     return found

@@ -24,6 +24,8 @@ class FileProof(StrictModel):
     compared: int
     sampled: int
     differences: tuple[str, ...] = ()
+    left_out: dict[str, int] = {}
+    """what of the file is not published by a declared rule, in words, and how much of it"""
 
     @property
     def holds(self) -> bool:

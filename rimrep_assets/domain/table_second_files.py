@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
@@ -21,7 +21,7 @@ from rimrep_assets.domain.table_second_json import json_rows
 from rimrep_assets.domain.table_second_parquet import parquet_rows
 from rimrep_assets.domain.table_second_profiles import profile_rows
 from rimrep_assets.domain.table_second_rdata import rdata_rows
-from rimrep_assets.domain.table_second_row import Row, Rows
+from rimrep_assets.domain.table_second_row import Rows
 from rimrep_assets.domain.table_second_vector import vector_rows
 
 SECOND_READERS: dict[str, Callable[[Path, Any, set[int]], Rows]] = {

@@ -56,7 +56,11 @@ def chosen_rows(
             key = name_in_file(column, dataset)
             zone = zones if isinstance(zones, str | None) else zones.get(key, zones.get("*"))
             field = fields.get(column, {})
-            if "type" in field and dataset.convert.cast.drops(column) and not is_of(cell, kinds[column], field, decimal):
+            if (
+                "type" in field
+                and dataset.convert.cast.drops(column)
+                and not is_of(cell, kinds[column], field, decimal)
+            ):
                 values[column] = None
                 continue
             values[column] = interpreted(cell, kinds[column], field, zone, decimal)

@@ -38,9 +38,7 @@ def with_steps(table: SourceTable, name: str, dataset: Dataset, problems: list[s
     return table
 
 
-def _renamed(
-    table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]
-) -> SourceTable:
+def _renamed(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]) -> SourceTable:
     own = [column for column in table.names if not is_layers(table, column)]
     problems += [absent("rename", old, own) for old in dataset.convert.rename if old not in own]
     final = {c: dataset.convert.rename.get(c, c) if c in own else c for c in table.names}
@@ -76,9 +74,7 @@ def _called(table: SourceTable, final: Mapping[str, str]) -> SourceTable:
     )
 
 
-def _dropped(
-    table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]
-) -> SourceTable:
+def _dropped(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]) -> SourceTable:
     drop = dataset.convert.drop_columns
     own = [column for column in table.names if not is_layers(table, column)]
     problems += [absent("drop_columns", column, own) for column in drop if column not in own]
@@ -148,9 +144,7 @@ def selecting(
     return replace(table, blocks=blocks, left_out=counting(table, counted), may_be_empty=True, keep=None)
 
 
-def _clipped(
-    table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]
-) -> SourceTable:
+def _clipped(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]) -> SourceTable:
     found = clipped(table, dataset, later, problems)
     return table if found is None else selecting(table, "clip", *found)
 
@@ -194,7 +188,9 @@ def taken_from(pattern: str, name: str) -> str | None:
     for number, (mark, piece) in enumerate(zip(wild, pieces[1:], strict=True), start=1):
         least = at + (mark == PLACE)
         is_last = number == len(wild)
-        begin = len(text) - len(piece) if is_last and text.endswith(piece) else -1 if is_last else text.find(piece, least)
+        begin = (
+            len(text) - len(piece) if is_last and text.endswith(piece) else -1 if is_last else text.find(piece, least)
+        )
         if begin < least or "/" in text[at:begin]:
             return None
         found = text[at:begin] if mark == PLACE else found
@@ -216,9 +212,7 @@ def _pieces(pattern: str) -> tuple[list[str], list[str]]:
     return pieces, marks
 
 
-def _pivoted(
-    table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]
-) -> SourceTable:
+def _pivoted(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]) -> SourceTable:
     assert dataset.convert.pivot is not None
     return pivoted(table, name, dataset.convert.pivot, problems)
 

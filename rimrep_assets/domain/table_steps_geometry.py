@@ -50,7 +50,7 @@ def clipped(table: SourceTable, dataset: Dataset, later: Sequence[str], problems
     assert clip is not None and clip.bbox is not None
     geographic = is_geographic(table.crs)
     west, south, east, north = clip.bbox
-    if geographic and not (-90 <= south and north <= 90 and all(-360 <= edge <= 360 for edge in (west, east))):
+    if geographic and not (south >= -90 and north <= 90 and all(-360 <= edge <= 360 for edge in (west, east))):
         problems.append(f"clip.bbox {list(clip.bbox)} is not west, south, east, north in degrees")
         return None
     if not geographic and west > east:
@@ -279,6 +279,24 @@ def features_of(
     if problems:
         raise DefinitionError(problems[:20] + ([f"and {len(problems) - 20} more"] if len(problems) > 20 else []))
     return found
+
+
+def with_geometries(dataset: Dataset, content: str) -> Dataset:
+    """``dataset`` with what the file of ``join_geometry`` holds, which then is part of how the data is made."""
+    assert dataset.convert.join_geometry is not None
+    step = dataset.convert.join_geometry.model_copy(update={"content": content})
+    return dataset.model_copy(update={"convert": dataset.convert.model_copy(update={"join_geometry": step})})
+
+
+def geometry_problems(dataset: Dataset) -> tuple[str, ...]:
+    """What is wrong with the file of geometries that was handed over."""
+    step = dataset.convert.join_geometry
+    try:
+        if step is not None:
+            features_of(step.file, step.content, tuple(step.on.values()))
+    except DefinitionError as error:
+        return error.problems
+    return ()
 
 
 def _features(file: str, content: str) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_column_metadata import ARROW_SCHEMA, arrow_schema
 from rimrep_assets.domain.table_geometry import (
     bbox_column,
     bounds_of,
@@ -115,7 +116,12 @@ class TableWriter:
     """Writes both files of a version row group by row group; ``rows`` counts."""
 
     def __init__(
-        self, out: Path, columns: Mapping[str, str], files: Mapping[str, FileContents], dataset: Dataset
+        self,
+        out: Path,
+        columns: Mapping[str, str],
+        files: Mapping[str, FileContents],
+        dataset: Dataset,
+        described: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         import numpy as np
         import pyarrow as pa
@@ -138,7 +144,8 @@ class TableWriter:
         if self._made_fid:
             kinds["fid"] = "string"
         self._schema = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
-        # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends.
+        # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends: it is added too.
+        self._described = described or {}
         self._about = {"pandas": json.dumps(_pandas_metadata(kinds))}
         origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
         # Dictionaries do not help columns in which no two values are alike.
@@ -164,6 +171,8 @@ class TableWriter:
             bbox = None if any(edge != edge for edge in known) else known
             geo = geo_metadata(self._geometry, self._crs, self._types, bbox)
             self._about["geo"] = json.dumps(geo)
+        if self._described:
+            self._about[ARROW_SCHEMA] = arrow_schema(self._schema, self._about, self._described)
         self._data.add_key_value_metadata(self._about)
         self._data.close()
         self._origin.close()

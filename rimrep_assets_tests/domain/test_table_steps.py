@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.dataset import dataset_from_yaml
+from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.table_steps_applied import taken_from
 from rimrep_assets.domain.tabular import stage_table
 from rimrep_assets_tests.domain.table_examples import LONLAT, fields
@@ -112,7 +112,9 @@ def test_a_number_is_no_text_in_a_layer(shared, tmp_path):
 
 def test_what_where_leaves_out_is_counted(tmp_path):
     (tmp_path / "in.csv").write_text(SITES)
-    told = stage_table(tmp_path / "in.csv", "in.csv", steps(CSV, {"where": {"site": "a"}}), None, tmp_path / "p.parquet")
+    told = stage_table(
+        tmp_path / "in.csv", "in.csv", steps(CSV, {"where": {"site": "a"}}), None, tmp_path / "p.parquet"
+    )
     assert (told.rows, told.left_out) == (2, {"rows, by where": 2})
 
 
@@ -149,13 +151,16 @@ def test_steps_are_applied_in_the_order_in_which_they_stand(tmp_path):
     wrong = steps(CSV, {"rename": {"site": "place"}}, {"where": {"site": "a"}})
     (tmp_path / "1").mkdir()
     (tmp_path / "2").mkdir()
-    assert published(tmp_path / "1", before, {"a.csv": SITES}).equals(published(tmp_path / "2", after, {"a.csv": SITES}))
+    assert published(tmp_path / "1", before, {"a.csv": SITES}).equals(
+        published(tmp_path / "2", after, {"a.csv": SITES})
+    )
     assert "where names 'site', which is not in the data" in refused(tmp_path, wrong, SITES)
 
 
 def test_an_order_that_differs_is_another_conversion():
-    one, other = steps(CSV, {"rename": {"a": "b"}}, {"drop_columns": ["b"]}), steps(
-        CSV, {"drop_columns": ["b"]}, {"rename": {"a": "b"}}
+    one, other = (
+        steps(CSV, {"rename": {"a": "b"}}, {"drop_columns": ["b"]}),
+        steps(CSV, {"drop_columns": ["b"]}, {"rename": {"a": "b"}}),
     )
     assert one.convert.model_dump() != other.convert.model_dump()
     assert one.convert.model_validate(one.convert.model_dump()) == one.convert
@@ -185,7 +190,9 @@ def test_what_is_chosen_is_what_pandas_chooses(tmp_path_factory, rows, sites, nu
 
 def test_constant_columns_are_the_place_of_every_row(tmp_path):
     """add-lat-lon-columns"""
-    dataset = steps(CSV, {"add_columns": {"lat": -23.4, "lon": 151.9, "station": "007", "depth": 3}}, coordinates=LONLAT)
+    dataset = steps(
+        CSV, {"add_columns": {"lat": -23.4, "lon": 151.9, "station": "007", "depth": 3}}, coordinates=LONLAT
+    )
     found = published(tmp_path, dataset, {"in.csv": SITES}).drop_columns(["geometry"])
     expected = pd.read_csv(tmp_path / "in.csv").assign(lat=-23.4, lon=151.9, station="007", depth=3)
     assert found.to_pandas()[list(expected)].astype(object).where(lambda f: f.notna(), None).to_numpy().tolist() == (

@@ -71,7 +71,11 @@ def test_a_time_without_a_zone_is_told_even_where_misfits_are_dropped(tmp_path):
 def test_times_that_are_none_are_dropped_where_the_zone_is_declared(tmp_path):
     dataset = steps({"read_csv": {"timezone": "Australia/Brisbane"}}, DROP)
     found = published(tmp_path, dataset, {"in.csv": "t,n\n2020-01-01 00:00:00,1\nnever,2\n,3\n"}, fields(t="datetime"))
-    assert [value and value.isoformat() for value in found["t"].to_pylist()] == ["2019-12-31T14:00:00+00:00", None, None]
+    assert [value and value.isoformat() for value in found["t"].to_pylist()] == [
+        "2019-12-31T14:00:00+00:00",
+        None,
+        None,
+    ]
 
 
 def test_an_all_null_column_keeps_its_type_also_beside_a_file_with_values(tmp_path):
@@ -79,12 +83,16 @@ def test_an_all_null_column_keeps_its_type_also_beside_a_file_with_values(tmp_pa
     found = published(tmp_path, steps({"read_csv": {}}), sources, fields(id="string", t="number"))
     assert [str(field.type) for field in found.schema] == ["string", "double"]
     assert found["id"].to_pylist() == ["007", "008", "009"]
-    alone = published(tmp_path, steps({"read_csv": {}}), {"one.csv": sources["one.csv"]}, fields(id="string", t="number"))
+    alone = published(
+        tmp_path, steps({"read_csv": {}}), {"one.csv": sources["one.csv"]}, fields(id="string", t="number")
+    )
     assert str(alone.schema.field("t").type) == "double"
 
 
 def test_all_values_of_a_column_may_go_and_its_type_stays(tmp_path):
-    found = published(tmp_path, steps({"read_csv": {}}, DROP), {"in.csv": "n,d\nx,y\nz,\n"}, fields(n="integer", d="date"))
+    found = published(
+        tmp_path, steps({"read_csv": {}}, DROP), {"in.csv": "n,d\nx,y\nz,\n"}, fields(n="integer", d="date")
+    )
     assert [str(field.type) for field in found.schema] == ["int64", "date32[day]"]
     assert found["n"].null_count == found["d"].null_count == 2
 
@@ -105,7 +113,19 @@ def test_numbers_with_a_fraction_are_no_whole_numbers_in_a_layer(shared, tmp_pat
 
 
 WRITTEN = st.text("0123456789-+:.eETZ /nalifx_", max_size=26) | st.sampled_from(
-    ["2020-01-05", "2020-01-05T10:00:00Z", "2020-01-05 10:00", "2020-13-01", "1e5", "nan", "-0", "+7", "true", "1_0", "1."]
+    [
+        "2020-01-05",
+        "2020-01-05T10:00:00Z",
+        "2020-01-05 10:00",
+        "2020-13-01",
+        "1e5",
+        "nan",
+        "-0",
+        "+7",
+        "true",
+        "1_0",
+        "1.",
+    ]
 )
 
 

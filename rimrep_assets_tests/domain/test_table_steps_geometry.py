@@ -57,7 +57,9 @@ def test_polygons_meet_the_box_and_may_be_cut_to_it(shared, tmp_path, path, cut)
     bbox = [west, south, (west + east) / 2, (south + north) / 2]
     if cut and not layer.is_valid.all():
         with pytest.raises(DataError, match="cannot cut"):
-            stage_table(source, "in.shp", steps({"read_vector": {}}, clip(*bbox, cut=True), **GEOM), None, tmp_path / "p")
+            stage_table(
+                source, "in.shp", steps({"read_vector": {}}, clip(*bbox, cut=True), **GEOM), None, tmp_path / "p"
+            )
         layer["geometry"] = layer.geometry.make_valid()
         source = tmp_path / "valid.gpkg"
         layer.to_file(source)
@@ -123,7 +125,9 @@ def test_polygons_that_are_not_valid_are_not_cut(tmp_path):
 def test_places_that_are_no_numbers_are_told(tmp_path):
     (tmp_path / "in.csv").write_text("lon,lat\n1,1\nx,1\n")
     with pytest.raises(DataError, match="clip needs numbers in 'lon': row 1: 'x'; declare words for a missing"):
-        stage_table(tmp_path / "in.csv", "in.csv", steps(CSV, clip(0, 0, 1, 1), coordinates=LONLAT), None, tmp_path / "p")
+        stage_table(
+            tmp_path / "in.csv", "in.csv", steps(CSV, clip(0, 0, 1, 1), coordinates=LONLAT), None, tmp_path / "p"
+        )
 
 
 @pytest.mark.parametrize("bbox", [(0, -100, 1, 0), (-400, 0, 1, 1)])

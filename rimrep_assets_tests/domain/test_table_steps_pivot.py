@@ -96,7 +96,9 @@ def test_the_wide_table_is_that_of_pandas(tmp_path_factory, cells):
     expected = frame.pivot(index=["site", "year"], columns="what", values="v").reset_index()
     found = published(folder, steps(CSV, SITES), {"in.csv": folder / "in.csv"})
     # Names that are all numbers are ordered by size, as pandas does where it reads them as numbers.
-    heads = sorted(set(frame["what"]), key=lambda head: (float(head), head) if set(frame["what"]) <= {"9", "10"} else head)
+    heads = sorted(
+        set(frame["what"]), key=lambda head: (float(head), head) if set(frame["what"]) <= {"9", "10"} else head
+    )
     assert found.column_names == ["site", "year", *heads]
     for column in found.column_names:
         assert found[column].to_pylist() == [None if v is pd.NA else v for v in expected[column].tolist()]
