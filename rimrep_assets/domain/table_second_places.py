@@ -32,8 +32,9 @@ def within_box(
         assert x and y
         for values in rows:
             across, up = _float(values[x], point), _float(values[y], point)
-            known = across is not None and up is not None
-            if known and south <= up <= north and any(start <= across <= stop for start, stop in spans):
+            if across is None or up is None:
+                continue
+            if south <= up <= north and any(start <= across <= stop for start, stop in spans):
                 yield values
         return
     import shapely

@@ -67,9 +67,8 @@ def chosen_rows(
         if geometry:
             values[geometry] = shape
         elif x and y:
-            place = [values.get(x), values.get(y)]
-            nowhere = any(edge is None or edge != edge for edge in place)
-            values["geometry"] = None if nowhere else shapely.Point(float(place[0]), float(place[1]))
+            place = [float("nan") if values.get(end) is None else float(values[end]) for end in (x, y)]
+            values["geometry"] = None if any(edge != edge for edge in place) else shapely.Point(place)
         yield row, values
 
 

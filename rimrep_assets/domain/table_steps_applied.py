@@ -15,7 +15,8 @@ from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.source_table import SourceTable, counting
 from rimrep_assets.domain.table_names import absent, is_layers
 from rimrep_assets.domain.table_steps import PLACE, FromName, wanted_values
-from rimrep_assets.domain.table_steps_geometry import clipped, joined
+from rimrep_assets.domain.table_steps_geometry import clipped
+from rimrep_assets.domain.table_steps_join import joined
 from rimrep_assets.domain.table_steps_matching import matching
 from rimrep_assets.domain.table_steps_pivot import pivoted
 

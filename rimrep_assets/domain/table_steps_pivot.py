@@ -105,9 +105,9 @@ def _wide(long: pa.Table, step: Pivot, name: str, decimal: str) -> pa.Table:
     cell = codes * len(names) + at
     _refuse_alike(long, step, name, cell)
     # The row of the long table that fills each cell of the wide one; -1 where none does.
-    source = np.full(len(rows) * len(names), -1, np.int64)
-    source[cell] = np.arange(len(long))
-    source = source.reshape(len(rows), len(names))
+    filled = np.full(len(rows) * len(names), -1, np.int64)
+    filled[cell] = np.arange(len(long))
+    source = filled.reshape(len(rows), len(names))
     values = long.column(step.values).combine_chunks()
     columns = [long.column(column).take(pa.array(rows)) for column in step.index]
     for number in range(len(names)):

@@ -22,7 +22,7 @@ from rimrep_assets.domain.curated_shapes import shape_problems
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
 from rimrep_assets.domain.table_column_metadata import with_column_metadata
-from rimrep_assets.domain.table_steps_geometry import geometry_problems, with_geometries
+from rimrep_assets.domain.table_steps_join import geometry_problems, with_geometries
 from rimrep_assets.ports.git_repository import LARGEST_FILE, CommitTexts, git, list_blobs
 from rimrep_assets.ports.jsonnet_evaluator import evaluate
 from rimrep_assets.ports.jsonnet_imports import JsonnetFiles, closure, real_path

@@ -106,7 +106,7 @@ def test_rows_of_a_layer_are_chosen_by_what_they_hold(shared, tmp_path, wanted, 
 def test_a_number_is_no_text_in_a_layer(shared, tmp_path):
     source = shared("data/b_tabular/shapefile/dylan_active_pts/dylan_active_pts.shp")
     dataset = steps({"read_vector": {}}, {"where": {"YEAR": "2015"}}, coordinates={"geometry": "geom"})
-    with pytest.raises(DataError, match="where.YEAR names '2015', but the column holds numbers; write them without"):
+    with pytest.raises(DataError, match=r"where.YEAR names '2015', but the column holds numbers; write them without"):
         stage_table(source, "dylan.shp", dataset, None, tmp_path / "part.parquet")
 
 

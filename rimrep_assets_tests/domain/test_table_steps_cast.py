@@ -56,7 +56,7 @@ def test_the_rule_holds_for_the_columns_that_it_names(tmp_path):
 
 
 def test_a_column_without_a_declared_type_cannot_be_cast(tmp_path):
-    with pytest.raises(DataError, match="cast names 'a', for which tableschema.json declares no type"):
+    with pytest.raises(DataError, match=r"cast names 'a', for which tableschema.json declares no type"):
         staged(tmp_path, "a\n1\n", steps({"read_csv": {}}, {"cast": {"misfits": {"a": "drop"}}}), None)
     with pytest.raises(DataError, match="cast names 'A', which is not there; known: a"):
         staged(tmp_path, "a\n1\n", steps({"read_csv": {}}, {"cast": {"misfits": {"A": "drop"}}}), fields(a="integer"))

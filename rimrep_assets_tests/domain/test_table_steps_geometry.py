@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.table_second_places import features_beside
-from rimrep_assets.domain.table_steps_geometry import features_of
+from rimrep_assets.domain.table_steps_join import features_of
 from rimrep_assets.domain.tabular import stage_table
 from rimrep_assets_tests.domain.table_examples import LONLAT
 from rimrep_assets_tests.domain.table_steps_bench import published, steps
@@ -198,7 +198,7 @@ def test_rows_get_the_geometry_of_their_feature_as_in_geopandas(tmp_path):
 def test_rows_without_a_feature_may_be_refused(tmp_path):
     (tmp_path / "in.csv").write_text("site\na\nz\n")
     dataset = steps(CSV, join(geojson(PLACES), unmatched="refuse"), **GEOM)
-    with pytest.raises(DataError, match="in.csv: row 1: sites.geojson has no feature for site 'z'"):
+    with pytest.raises(DataError, match=r"in.csv: row 1: sites.geojson has no feature for site 'z'"):
         stage_table(tmp_path / "in.csv", "in.csv", dataset, None, tmp_path / "p.parquet")
 
 

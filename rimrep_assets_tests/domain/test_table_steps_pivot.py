@@ -53,7 +53,7 @@ def test_missing_names_are_told_with_their_rows(tmp_path):
 
 def test_a_value_may_not_be_called_like_the_index(tmp_path):
     (tmp_path / "in.csv").write_text("site,year,what,v\na,1,site,1\n")
-    with pytest.raises(DataError, match="pivot.columns 'what' has the value 'site', a column of pivot.index"):
+    with pytest.raises(DataError, match=r"pivot.columns 'what' has the value 'site', a column of pivot.index"):
         stage_table(tmp_path / "in.csv", "in.csv", steps(CSV, SITES), None, tmp_path / "p.parquet")
 
 
