@@ -12,6 +12,13 @@ from pathlib import Path
 VARIABLES = ("sst", "dhw")
 FILL = -32768
 FIRST_DAY = date(2020, 1, 1)
+LOGGERS = 400
+LOGGER_ROWS_AT_ONCE = 500_000
+LOGGER_COLUMNS = [
+    "deployment_id", "site", "site_id", "subsite", "depth", "parameter", "serial_num", "lat", "long",
+    "gbrmpa_reef_id", "time", "cal_val", "qc_val", "qc_flag",
+]  # fmt: skip
+"""those of aims-temp-loggers that differ from row to row"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,9 @@ class Size:
     chunk_lat: int
     chunk_lon: int
     rows: int
+    long_rows: int
+    """of the table on which memory is compared"""
+    polygons: int
     datasets: tuple[str, ...]
     """those of the example catalog that are published"""
     catalog: int
@@ -48,7 +58,9 @@ FULL = Size(
     chunk_days=30,
     chunk_lat=300,
     chunk_lon=400,
-    rows=500_000,
+    rows=4_000_000,
+    long_rows=16_000_000,
+    polygons=40_000,
     datasets=("aims-temp-loggers", "gbrmpa-management-areas", "noaa-crw-chs-dhw"),
     catalog=1000,
 )
@@ -62,6 +74,8 @@ SMOKE = Size(
     chunk_lat=30,
     chunk_lon=40,
     rows=5_000,
+    long_rows=20_000,
+    polygons=400,
     datasets=("gbrmpa-management-areas",),
     catalog=40,
 )
@@ -72,8 +86,8 @@ def grid_files(folder: Path, days: int, kind: str = "grids") -> list[Path]:
     return sorted((folder / kind).glob("*.nc"))[:days]
 
 
-def table_file(folder: Path) -> Path:
-    return folder / "tables" / "loggers.csv"
+def table_file(folder: Path, *, long: bool = False) -> Path:
+    return folder / "tables" / ("long.csv" if long else "loggers.csv")
 
 
 def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
@@ -87,6 +101,7 @@ def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
         # As eReefs' files are: about 64 000 cells a chunk, lines whole.
         _write_day(folder / "pieces", number, size, -(-size.lat // 22))
     _write_loggers(table_file(folder), size.rows)
+    _write_loggers(table_file(folder, long=True), size.long_rows)
 
 
 def _write_day(folder: Path, number: int, size: Size, lines: int) -> None:
@@ -125,26 +140,45 @@ def _write_day(folder: Path, number: int, size: Size, lines: int) -> None:
 
 
 def _write_loggers(path: Path, rows: int) -> None:
-    """Ten-minute rows of forty loggers, in order of time, as loggers' exports are; local times, some 'no data'."""
+    """Ten-minute rows of 400 loggers at 200 sites, in order of time, as they arrive; local times, some 'no data'."""
     import numpy as np
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as pacsv
 
     random = np.random.default_rng(1)
-    logger = np.arange(rows) % 40
-    time = pd.Timestamp("2020-01-01") + pd.to_timedelta((np.arange(rows) // 40) * 10, unit="min")
-    value = np.round(26 + 2 * np.sin(np.arange(rows) / 90_000) + random.normal(0, 0.3, rows), 4).astype(str)
-    value[random.random(rows) < 0.001] = "no data"
-    table = pd.DataFrame(
-        {
-            "deployment_id": 14000 + logger,
-            "site": np.array([f"Reef No {n // 2}" for n in range(40)])[logger],
-            "depth": np.round(1.5 + (logger % 2) * 7.3, 1),
-            "serial_num": np.array([f"SN{10200 + n}" for n in range(40)])[logger],
-            "lat": np.round(-10.5 - logger * 0.33, 4),
-            "long": np.round(142.2 + logger * 0.24, 4),
-            "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "cal_val": value,
-            "qc_flag": np.where(random.random(rows) < 0.98, 1, 2),
-        }
-    )
-    table.to_csv(path, index=False)
+    numbers = np.arange(LOGGERS)
+    texts = {
+        "site": [f"Reef No {n // 2} (18-{n // 2:03d})" for n in numbers],
+        "subsite": [f"R{n // 2}FL{n % 2}" for n in numbers],
+        "serial_num": [f"SN{10200 + n}" for n in numbers],
+        "gbrmpa_reef_id": [f"{n // 2:03d}18{n:06d}" for n in numbers],
+    }
+    options = pacsv.WriteOptions(quoting_style="none", include_header=False)
+    with path.open("wb") as file:
+        file.write((",".join(LOGGER_COLUMNS) + "\n").encode())
+        for begin in range(0, rows, LOGGER_ROWS_AT_ONCE):
+            row = np.arange(begin, min(begin + LOGGER_ROWS_AT_ONCE, rows))
+            logger = row % LOGGERS
+            coded = {name: pa.array(values).take(pa.array(logger)) for name, values in texts.items()}
+            value = np.round(26 + 2 * np.sin(row / 90_000) + random.normal(0, 0.3, len(row)), 4)
+            known = pa.array(random.random(len(row)) >= 0.001)
+            words = pc.if_else(known, pa.array(value).cast(pa.string()), "no data")
+            times = np.datetime64("2010-09-01", "s") + (row // LOGGERS * 600).astype("timedelta64[s]")
+            columns = {
+                "deployment_id": pa.array(14_000 + logger),
+                "site": coded["site"],
+                "site_id": pa.array(900 + logger // 2),
+                "subsite": coded["subsite"],
+                "depth": pa.array(np.round(1.5 + (logger % 2) * 7.3, 1)),
+                "parameter": pa.array(["Water Temperature"]).take(pa.array(logger * 0)),
+                "serial_num": coded["serial_num"],
+                "lat": pa.array(np.round(-10.5 - logger * 0.033, 4)),
+                "long": pa.array(np.round(142.2 + logger * 0.024, 4)),
+                "gbrmpa_reef_id": coded["gbrmpa_reef_id"],
+                "time": pa.array(times).cast(pa.string()),
+                "cal_val": words,
+                "qc_val": words,
+                "qc_flag": pa.array(np.where(random.random(len(row)) < 0.98, 1, 2)),
+            }
+            pacsv.write_csv(pa.table([columns[name] for name in LOGGER_COLUMNS], LOGGER_COLUMNS), file, options)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 
@@ -61,6 +62,12 @@ def rimrep(monkeypatch, capfd):
 
     return run
 
+
+# How long an example takes says how busy the machine is, not whether it holds.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 SHARING = (
     "platform.py",

@@ -6,6 +6,7 @@ Here belongs the receipt of a proof as a value. Not here: the comparing itself (
 from __future__ import annotations
 
 from rimrep_assets.domain.strict_model import StrictModel
+from rimrep_assets.domain.table_digests import FileDigests
 
 MOST_DIFFERENCES = 20
 """so many differences are told a file; the rest is counted"""
@@ -26,6 +27,8 @@ class FileProof(StrictModel):
     differences: tuple[str, ...] = ()
     left_out: dict[str, int] = {}
     """what of the file is not published by a declared rule, in words, and how much of it"""
+    digests: FileDigests | None = None
+    """tables: of the values that were read from the source, which later versions that keep the file are held against"""
 
     @property
     def holds(self) -> bool:

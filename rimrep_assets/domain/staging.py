@@ -12,6 +12,7 @@ from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.release import StoredFile, json_bytes
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.strict_model import StrictModel
+from rimrep_assets.domain.table_digests import FileDigests
 
 
 class Intent(StrictModel):
@@ -45,6 +46,7 @@ class Part(StrictModel):
     crs: dict[str, Any] | None = None
     misfits: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, int] = {}
+    digests: FileDigests | None = None
 
 
 class Staged(StrictModel):

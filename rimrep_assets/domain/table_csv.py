@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,9 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
                 column_names=options.names or None,
             ),
             parse_options=pacsv.ParseOptions(
-                delimiter=options.delimiter, quote_char=options.quote or False, newlines_in_values=bool(options.quote)
+                delimiter=options.delimiter,
+                quote_char=options.quote or False,
+                newlines_in_values=_may_be_quoted(path, options),
             ),
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(columns),
@@ -131,6 +134,14 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
         if NOT_OF_ITS_TYPE in str(error) and "UTF8" not in str(error):
             raise Misfit(str(error)) from error
         raise DataError(_what_is_wrong(path, name, options) or f"{name}: {error}") from error
+
+
+def _may_be_quoted(path: Path, options: ReadCsv) -> bool:
+    """Whether a cell may go over several lines: where none can, lines need not be looked for twice."""
+    if not options.quote:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        return whole.find(options.quote.encode(_encoding(options).removesuffix("-sig"))[-1:]) >= 0
 
 
 def _without_own(

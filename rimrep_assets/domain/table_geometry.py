@@ -97,6 +97,16 @@ def _types_of(shapes: Any) -> set[str]:
     return {names[kind] + (" Z" if has_z else "") for kind, has_z in kinds}
 
 
+def bounds_of_points(x: pa.Array, y: pa.Array) -> np.ndarray[Any, Any]:
+    """Bounds of the points that ``points_from`` makes, NaN where it makes none. Shape: (n,) and (n,) -> (n, 4)."""
+    import numpy as np
+
+    across, up = _floats(x), _floats(y)
+    bounds = np.stack([across, up, across, up], axis=1)
+    bounds[np.isnan(across) | np.isnan(up)] = np.nan
+    return bounds
+
+
 def bbox_column(bounds: np.ndarray[Any, Any]) -> pa.StructArray:
     """The covering: a struct of four float64, null where there is no geometry. Shape: (n, 4) -> (n,)."""
     import numpy as np

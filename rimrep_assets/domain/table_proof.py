@@ -21,13 +21,15 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import RimrepError
 from rimrep_assets.domain.proof import MOST_DIFFERENCES, FileProof, capped
 from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_geometry import EDGES
-from rimrep_assets.domain.table_published import PublishedRows, differ
+from rimrep_assets.domain.table_part import ROW, FileContents
+from rimrep_assets.domain.table_published import PublishedReading, RowsByFile, differ
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source
 from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_types import Misfit
-from rimrep_assets.domain.table_version import FILE, ROW, FileContents, TableVersion, contents_of
+from rimrep_assets.domain.table_version import FILE, TableVersion, contents_of
 from rimrep_assets.domain.tabular import declared_types, typed_blocks
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 SAMPLE = 1000
 """rows a file that the second reader decodes; all where there are fewer"""
+WINDOWS = 10
+"""so many places of a long file"""
 
 
 def prove_table(
@@ -45,44 +49,79 @@ def prove_table(
     dataset: Dataset,
     schema: Mapping[str, Any] | None,
     seed: int,
+    digests: Mapping[str, FileDigests] | None = None,
 ) -> list[FileProof]:
-    """Compare a version with its sources: a proof for every file of ``opened`` (source file to local path), and
-    one with differences for every other file whose number of rows is not that of ``untouched_rows``, or that the
-    version has and ``sources`` do not.
+    """Compare a version with its sources: a proof for every file of ``opened`` (source file to local path), and one
+    for every other file that is not as ``untouched_rows`` or ``digests`` say, or that ``sources`` do not have.
 
-    Complete: every value of an opened file, read again by our reader; and in all rows of the version the
-    platform's columns, made again from the others. Independent: ``SAMPLE`` rows a file, chosen by ``seed``, with
-    geometry and bbox. Never raises for a difference; a file that can no longer be read is one.
+    Complete: of every file of ``digests``, which were taken while the source was read, each column's digest of what is
+    published; of an opened file without digests every cell, read again by our reader; in all rows the platform's
+    columns, made again from the others. Where digests disagree the file is read again to name the cells.
+    Independent: ``SAMPLE`` rows of an opened file, chosen by ``seed``, with geometry and bbox. Never raises for a
+    difference; a file that can no longer be read is one.
     """
+    known = digests or {}
     contents = contents_of(version)
-    counts = _counts(version, list(contents))
+    counts = version.rows_by_file()
     samples = {name: _sample(name, counts.get(name, 0), seed) for name in opened}
-    told = dict(_miscounted(counts, sources, opened, untouched_rows))
-    proofs = {}
-    with tempfile.TemporaryDirectory() as spill, ThreadPoolExecutor(max_workers=1) as beside:
-        published = PublishedRows(version, contents, opened, samples, dataset, spill)
-        for name in sorted(opened):
-            comparison = _Comparison(name, opened[name], contents.get(name), dataset, schema)
-            # Python's readers hold one processor, ours leave them one: both read at the same time.
-            second = beside.submit(comparison.read_chosen, [*samples[name], counts.get(name, 0)])
-            comparison.run(published, counts.get(name, 0))
-            comparison.hold_chosen(second.result(), published, counts.get(name, 0))
-            proofs[name] = comparison
-        published.finish()
-    for name, row, column, expected, found in published.problems:
-        if name in proofs:
-            proofs[name].tell(row, column, expected, found)
+    comparisons = {n: _Comparison(n, opened[n], contents.get(n), dataset, schema) for n in sorted(opened)}
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # Python's readers hold one processor, ours leave them one: both read at the same time.
+        chosen = {n: beside.submit(one.read_chosen, [*samples[n], counts.get(n, 0)]) for n, one in comparisons.items()}
+        reading = PublishedReading(version, contents, samples, dataset)
+        second = {name: future.result() for name, future in chosen.items()}
+    suspects = []
+    told: dict[str, list[str]] = {}
+    for name in sorted(known.keys() & (counts.keys() | opened.keys())):
+        differences = known[name].differences(reading.digests_of(name), reading.made)
+        if differences:
+            told[name] = [f"{name}: {difference}" for difference in differences]
+            suspects += [name] if name in opened else []
+        elif name in comparisons:
+            comparisons[name].agrees(known[name].rows, len(reading.digests_of(name).columns) + len(reading.made))
+    suspects += sorted(opened.keys() - known.keys())
+    _compare_cells(suspects, comparisons, version, contents, dataset, counts, reading.made)
+    for name, comparison in comparisons.items():
+        if name in told and not comparison.differs:
+            comparison.tell_all(told[name])
+        comparison.hold_chosen(second[name], reading, counts.get(name, 0))
+    for name, problem in _miscounted(counts, sources, opened, {**untouched_rows, **_rows(known)}):
+        told.setdefault(name, []).append(problem)
+    for name, row, column, expected, found in reading.problems:
+        if name in comparisons:
+            comparisons[name].tell(row, column, expected, found)
         else:
-            told.setdefault(name, f"{name}: row {row}, column {column!r}: {expected!r} expected, {found!r} published")
-    digests = {name: source.digest for name, source in sources.items()}
-    return sorted(
-        [proofs[name].proof(digests.get(name)) for name in proofs]
-        + [
-            FileProof(name=name, digest=digests.get(name, ""), compared=0, sampled=0, differences=(problem,))
-            for name, problem in told.items()
-        ],
-        key=lambda proof: proof.name,
-    )
+            shown = f"{expected!r} expected, {found!r} published"
+            told.setdefault(name, []).append(f"{name}: row {row}, column {column!r}: {shown}")
+    names = {name: source.digest for name, source in sources.items()}
+    proofs = [comparison.proof(names.get(name), known.get(name)) for name, comparison in comparisons.items()]
+    for name, problems in told.items():
+        if name not in comparisons:
+            proofs.append(
+                FileProof(name=name, digest=names.get(name, ""), compared=0, sampled=0, differences=capped(problems))
+            )
+    return sorted(proofs, key=lambda proof: proof.name)
+
+
+def _rows(digests: Mapping[str, FileDigests]) -> dict[str, int]:
+    return {name: known.rows for name, known in digests.items()}
+
+
+def _compare_cells(
+    names: Sequence[str],
+    comparisons: Mapping[str, _Comparison],
+    version: TableVersion,
+    contents: Mapping[str, FileContents],
+    dataset: Dataset,
+    counts: Mapping[str, int],
+    made: Sequence[str],
+) -> None:
+    if not names:
+        return
+    with tempfile.TemporaryDirectory() as spill:
+        published = RowsByFile(version, contents, names, dataset, spill)
+        for name in sorted(names):
+            comparisons[name].run(published, counts.get(name, 0), made)
 
 
 def _sample(name: str, count: int, seed: int) -> Any:
@@ -92,17 +131,11 @@ def _sample(name: str, count: int, seed: int) -> Any:
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if count <= 4 * SAMPLE:
         return np.sort(rng.permutation(count)[:SAMPLE])
-    # Of so many draws out of so many rows at most a quarter falls on a row that is drawn already.
-    return np.unique(rng.integers(0, count, 2 * SAMPLE))
-
-
-def _counts(version: TableVersion, names: list[str]) -> dict[str, int]:
-    import numpy as np
-
-    counts = np.zeros(len(names), np.int64)
-    for _, files, _ in version.batches(columns=[]):
-        counts += np.bincount(files, minlength=len(names))
-    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+    # Windows of rows, because a reader that seeks pays for each place: one in each of so many equal stretches.
+    length = -(-SAMPLE // WINDOWS)
+    edges = np.linspace(0, count, WINDOWS + 1).astype(np.int64)
+    begin = rng.integers(edges[:-1], edges[1:] - length + 1)
+    return (begin[:, None] + np.arange(length)).ravel()
 
 
 def _miscounted(
@@ -137,7 +170,18 @@ class _Comparison:
         self._differences: list[str] = []
         self._compared = self._sampled = 0
 
-    def proof(self, digest: str | None) -> FileProof:
+    @property
+    def differs(self) -> bool:
+        return bool(self._differences)
+
+    def agrees(self, rows: int, columns: int) -> None:
+        """All cells were compared by their digests."""
+        self._compared = rows * columns
+
+    def tell_all(self, differences: Sequence[str]) -> None:
+        self._differences += differences
+
+    def proof(self, digest: str | None, digests: FileDigests | None) -> FileProof:
         if digest is None:
             self._differences.append(f"{self.name}: the version has it, the source does not")
         return FileProof(
@@ -146,9 +190,10 @@ class _Comparison:
             compared=self._compared,
             sampled=self._sampled,
             differences=capped(self._differences),
+            digests=digests,
         )
 
-    def run(self, published: PublishedRows, count: int) -> None:
+    def run(self, published: RowsByFile, count: int, made: Sequence[str]) -> None:
         """Read the file again and compare every value; ``count`` rows of it are published."""
         row = 0
         try:
@@ -159,8 +204,8 @@ class _Comparison:
                 found = published.take(self.name, len(block))
                 if not self._same_rows(found, row, len(block)):
                     break
-                self._compare(block, found, row, published.made)
-                self._compared += len(block) * len(published.made)
+                self._compare(block, found, row, made)
+                self._compared += len(block) * len(made)
                 row += len(block)
         except (RimrepError, Misfit) as error:
             self._differences.append(f"{self.name}: cannot be read again as it was published: {error}")
@@ -237,7 +282,7 @@ class _Comparison:
         except (*failures, shapely.errors.ShapelyError) as error:
             return error
 
-    def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedRows, count: int) -> None:
+    def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedReading, count: int) -> None:
         """Compare what the second reader read with the published rows of the sample; after them it finds no row."""
         if isinstance(read, Exception):
             self._differences.append(f"{self.name}: a second reader cannot read it: {read!r}")

@@ -1,7 +1,7 @@
-"""The published rows of a version as a proof needs them: file by file, in the order of the source.
+"""The published rows of a version as a proof needs them: digests of every file, made columns checked, a sample kept.
 
-Here belongs undoing the published order, checking the columns that the platform makes, and picking the rows of the
-sample. Not here: comparing with source files (``table_proof``).
+Here belongs one reading of everything that is published, and a second one, file by file in the order of the source,
+for files in which something is wrong. Not here: comparing with source files (``table_proof``).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
-from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, points_from
-from rimrep_assets.domain.table_rows import in_order
+from rimrep_assets.domain.table_digests import FileDigests, RunningDigestsOfMany
+from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, bounds_of_points, points_from
+from rimrep_assets.domain.table_order import in_order
+from rimrep_assets.domain.table_part import ROW, FileContents
 from rimrep_assets.domain.table_source import geometry_column, makes_points, platform_columns
-from rimrep_assets.domain.table_version import FILE, ROW, FileContents, TableVersion
+from rimrep_assets.domain.table_version import FILE, TableVersion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 ROW_BITS = 40
 """of a key of file and row"""
+MOST_PROBLEMS = 1000
+"""so many cells of made columns are told; a version in which more are wrong was made wrongly"""
 
 
 def made_columns(contents: Mapping[str, FileContents], dataset: Dataset) -> tuple[str, ...]:
@@ -30,85 +34,128 @@ def made_columns(contents: Mapping[str, FileContents], dataset: Dataset) -> tupl
     return tuple(name for name in platform_columns(dataset) if not (name == "fid" and own))
 
 
-class PublishedRows:
-    """The rows of the files ``wanted``, handed out in pieces; every row of the version is looked at on the way.
+class PublishedReading:
+    """One reading of all rows of a version.
 
-    ``problems``: what is wrong with made columns, as ``(file, row, column, expected, published)``; complete when
-    the last row was taken, like ``sample_of``. ``samples``: which rows of a file to keep for the second reader.
+    ``problems``: what is wrong with made columns, as ``(file, row, column, expected, published)``; ``samples``: which
+    rows of a file to keep for the second reader.
     """
 
     def __init__(
         self,
         version: TableVersion,
         contents: Mapping[str, FileContents],
-        wanted: Collection[str],
         samples: Mapping[str, np.ndarray[Any, Any]],
         dataset: Dataset,
-        spill: str,
     ) -> None:
         import numpy as np
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self._names = list(contents)
         self._numbers = {name: number for number, name in enumerate(contents)}
         self._dataset = dataset
         self.made = made_columns(contents, dataset)
         self.problems: list[tuple[str, int, str, Any, Any]] = []
-        origin = [(FILE, pa.int32()), (ROW, pa.int64())]
-        self._whole = pa.schema([*pq.read_schema(version.data).remove_metadata(), *origin])
-        # What is made of other columns is checked where it stands, and need not go through the sort.
-        self.schema = pa.schema([field for field in self._whole if field.name not in self.made])
         self._prefixes = pa.array([f"{zlib.crc32(name.encode()):08x}" for name in self._names], pa.string())
         keys = [(self._numbers[n] << ROW_BITS) + rows for n, rows in samples.items() if n in self._numbers]
         self._sampled = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
-        self._kept: list[pa.RecordBatch] = []
+        self._kept: list[pa.Table] = []
+        self._digests = RunningDigestsOfMany(len(self._names))
+        for batch, files, rows in version.batches(coded=True):
+            self._see(batch, files, rows)
+
+    def _see(self, batch: pa.RecordBatch, files: Any, rows: Any) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        self._digests.see({name: cells for name, cells in columns.items() if name not in self.made}, files, rows)
+        self._check_made(columns, files, rows)
+        if len(self._sampled):
+            keys = (files.astype(np.int64) << ROW_BITS) + rows
+            at = np.minimum(np.searchsorted(self._sampled, keys), len(self._sampled) - 1)
+            chosen = np.flatnonzero(self._sampled[at] == keys)
+            if len(chosen):
+                whole = pa.Table.from_batches([batch]).append_column(FILE, pa.array(files))
+                self._kept.append(whole.append_column(ROW, pa.array(rows)).take(pa.array(chosen)))
+
+    def _check_made(self, columns: Mapping[str, pa.Array], files: Any, rows: Any) -> None:
+        import numpy as np
+
+        for column in self.made:
+            if column not in columns:
+                if not self.problems:
+                    self.problems.append((self._names[0], 0, column, "a column", None))
+                continue
+            published, expected = columns[column], self._remade(column, columns, files, rows)
+            if published.equals(expected):
+                continue
+            for at in np.flatnonzero(differ(expected, published)):
+                if len(self.problems) < MOST_PROBLEMS:
+                    shown = expected[int(at)].as_py(), published[int(at)].as_py()
+                    self.problems.append((self._names[files[at]], int(rows[at]), column, *shown))
+
+    def _remade(self, column: str, columns: Mapping[str, pa.Array], files: Any, rows: Any) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if column == "fid":
+            return pc.binary_join_element_wise(self._prefixes.take(pa.array(files)), pa.array(rows).cast("string"), "-")
+        if not makes_points(self._dataset):
+            return bbox_column(bounds_of(columns[str(geometry_column(self._dataset))])[0])
+        x, y = (columns[str(part)] for part in (self._dataset.coordinates.x, self._dataset.coordinates.y))
+        return bbox_column(bounds_of_points(x, y)) if column == "bbox" else points_from(x, y)
+
+    def digests_of(self, name: str) -> FileDigests:
+        """Of the file's published rows, without made columns."""
+        if name not in self._numbers:
+            return FileDigests(rows=0, columns={})
+        return self._digests.of(self._numbers[name])
+
+    def rows_of(self, name: str) -> int:
+        return int(self._digests.rows[self._numbers[name]]) if name in self._numbers else 0
+
+    def sample_of(self, name: str) -> dict[int, dict[str, Any]]:
+        """The published rows of the sample of a file, by their row in the file."""
+        import pyarrow.compute as pc
+
+        number = self._numbers.get(name, -1)
+        mine = [kept.filter(pc.equal(kept.column(FILE), number)) for kept in self._kept]
+        return {row[ROW]: row for kept in mine for row in kept.to_pylist()}
+
+
+class RowsByFile:
+    """The published rows of the files ``wanted`` without made columns, handed out in the order of the source."""
+
+    def __init__(
+        self,
+        version: TableVersion,
+        contents: Mapping[str, FileContents],
+        wanted: Collection[str],
+        dataset: Dataset,
+        spill: str,
+    ) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._numbers = {name: number for number, name in enumerate(contents)}
+        made = made_columns(contents, dataset)
+        origin = [(FILE, pa.int32()), (ROW, pa.int64())]
+        published = pq.read_schema(version.data).remove_metadata()
+        self.schema = pa.schema([*(field for field in published if field.name not in made), *origin])
         rows = self._rows(version, [self._numbers[name] for name in wanted if name in self._numbers])
-        self._stream = in_order(rows, self.schema, [FILE, ROW], spill) if dataset.layout.sort_by else rows
+        self._stream = in_order(rows, [FILE, ROW], spill)
         self._held: pa.RecordBatch | None = None
 
     def _rows(self, version: TableVersion, wanted: list[int]) -> Iterator[pa.RecordBatch]:
         import numpy as np
         import pyarrow as pa
 
-        for batch, files, rows in version.batches():
-            whole = pa.record_batch([*batch.columns, pa.array(files), pa.array(rows)], schema=self._whole)
-            self._check_made(whole, files, rows)
-            keys = (files.astype(np.int64) << ROW_BITS) + rows
-            chosen = np.flatnonzero(np.isin(keys, self._sampled, kind="sort")) if len(self._sampled) else keys[:0]
-            if len(chosen):
-                self._kept.append(whole.take(pa.array(chosen)))
+        columns = [name for name in self.schema.names if name not in (FILE, ROW)]
+        for batch, files, rows in version.batches(columns):
+            whole = pa.record_batch([*batch.columns, pa.array(files), pa.array(rows)], schema=self.schema)
             mine = np.isin(files, wanted)
-            lean = whole.select(self.schema.names)
-            yield lean if mine.all() else lean.filter(pa.array(mine))
-
-    def _check_made(self, whole: pa.RecordBatch, files: Any, rows: Any) -> None:
-        import numpy as np
-
-        for column in self.made:
-            if column not in whole.schema.names:
-                if not self.problems:
-                    self.problems.append((self._names[0], 0, column, "a column", None))
-                continue
-            published, expected = whole.column(column), self._remade(column, whole)
-            if published.equals(expected):
-                continue
-            for at in np.flatnonzero(differ(expected, published)):
-                shown = expected[int(at)].as_py(), published[int(at)].as_py()
-                self.problems.append((self._names[files[at]], int(rows[at]), column, *shown))
-
-    def _remade(self, column: str, whole: pa.RecordBatch) -> pa.Array:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if column == "fid":
-            number = whole.column(ROW).cast(pa.string())
-            return pc.binary_join_element_wise(self._prefixes.take(whole.column(FILE)), number, "-")
-        geometry = str(geometry_column(self._dataset))
-        if column == geometry and makes_points(self._dataset):
-            places = self._dataset.coordinates
-            return points_from(whole.column(str(places.x)), whole.column(str(places.y)))
-        return bbox_column(bounds_of(whole.column(geometry))[0])
+            yield whole if mine.all() else whole.filter(pa.array(mine))
 
     def take(self, name: str, most: int | None) -> pa.Table:
         """The next rows of the file ``name``: ``most`` (None: all), fewer where it has no more."""
@@ -131,20 +178,6 @@ class PublishedRows:
             self._held = self._held.slice(length)
             count += length
         return pa.Table.from_batches(pieces, self.schema)
-
-    def finish(self) -> None:
-        """Look at the rows that nobody took."""
-        for _ in self._stream:
-            pass
-
-    def sample_of(self, name: str) -> dict[int, dict[str, Any]]:
-        """The published rows of the sample of a file whose rows were taken, by their row in the file."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        kept = pa.Table.from_batches(self._kept, self._whole)
-        mine = kept.filter(pc.equal(kept.column(FILE), self._numbers.get(name, -1)))
-        return {row[ROW]: row for row in mine.to_pylist()}
 
 
 def differ(ours: pa.Array, theirs: pa.Array) -> Any:

@@ -115,10 +115,10 @@ def _frame(path: Path, name: str, options: ReadRdata) -> pd.DataFrame:
             wanted = _choose(frames, name, options, path)
             # An object that is not asked for is not read.
             read = pyreadr.read_r(str(path), use_objects=[wanted] if wanted is not None else None)
-    except pyreadr.PyreadrError as error:
+    except (pyreadr.PyreadrError, pyreadr.LibrdataError) as error:
         raise DataError(f"{name}: holds no data frame that can be read{_holds(path)}", advice=ADVICE) from error
-    except pyreadr.LibrdataError as error:
-        raise DataError(f"{name}: holds no data frame that can be read{_holds(path)}", advice=ADVICE) from error
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{name}: a column holds what cannot be kept: {error}", advice=ADVICE) from error
     return read[wanted]
 
 

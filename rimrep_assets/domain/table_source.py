@@ -101,7 +101,8 @@ def _problems(there: Sequence[str], dataset: Dataset) -> list[str]:
     """What the catalog asks of the finished columns and they do not give."""
     named = dataset.coordinates.named().items()
     problems = [absent(f"coordinates.{part}", column, there) for part, column in named if column not in there]
-    problems += [absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in there]
+    orders = {*there, geometry_column(dataset)}
+    problems += [absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in orders]
     return problems + _clashes(there, dataset)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,39 +19,26 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_column_metadata import ARROW_SCHEMA, arrow_schema
 from rimrep_assets.domain.table_geometry import (
+    EDGES,
     bbox_column,
     bounds_of,
+    bounds_of_points,
     crs84,
-    crs_code,
     geo_metadata,
     points_from,
 )
-from rimrep_assets.domain.table_rows import BATCH_ROWS, row_groups
+from rimrep_assets.domain.table_part import ROW, FileContents, repeats, sorting_keys
+from rimrep_assets.domain.table_rows import BATCH_ROWS, read_ahead, row_groups
 from rimrep_assets.domain.table_source import geometry_column, makes_points
 from rimrep_assets.domain.table_types import arrow_type
-from rimrep_assets.domain.tabular import PART_KEY
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# Names that no column can have by accident: they stand beside the data's own columns while rows are ordered.
 FILE = "\x00file"
-ROW = "\x00row"
 FILES_KEY = b"files"
 CONTENTS_KEY = b"contents"
-
-
-@dataclass(frozen=True)
-class FileContents:
-    """What a source file gave: ``columns`` by name with their Table Schema type, and its CRS as PROJJSON."""
-
-    columns: dict[str, str]
-    crs: dict[str, Any] | None
-
-    @property
-    def crs_name(self) -> str:
-        return crs_code(self.crs)
 
 
 @dataclass(frozen=True)
@@ -62,17 +49,31 @@ class TableVersion:
     data: Path
     rows: Path
 
+    def rows_by_file(self) -> dict[str, int]:
+        """How many rows each source file has."""
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        names = list(contents_of(self))
+        counts = np.zeros(len(names), np.int64)
+        with pq.ParquetFile(self.rows) as parquet:
+            for batch in parquet.iter_batches(columns=["file"]):
+                counts += np.bincount(np.asarray(batch.column(0)), minlength=len(names))
+        return dict(zip(names, counts.tolist(), strict=True))
+
     def batches(
-        self, columns: Collection[str] | None = None
+        self, columns: Collection[str] | None = None, *, coded: bool = False
     ) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """The rows in their order with the index of their file and their row in it; all ``columns`` by default.
 
+        ``coded``: texts whose values repeat come as codes, which is quicker.
         Raises: DataError where the two files do not have the same number of rows.
         """
         import numpy as np
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.data) as data, pq.ParquetFile(self.rows) as rows:
+        repeating = _repeating_texts(self.data) if coded else []
+        with pq.ParquetFile(self.data, read_dictionary=repeating) as data, pq.ParquetFile(self.rows) as rows:
             lengths = [
                 [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
                 for file in (data, rows)
@@ -93,6 +94,18 @@ class TableVersion:
                     start += len(batch)
 
 
+def _repeating_texts(data: Path) -> list[str]:
+    """Columns of text whose first rows say that values repeat."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(data) as parquet:
+        texts = [field.name for field in parquet.schema_arrow if pa.types.is_string(field.type)]
+        groups = list(range(min(parquet.num_row_groups, 1)))
+        first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=groups, columns=texts), None)
+    return [name for name in texts if first is not None and repeats(first.column(name))]
+
+
 def contents_of(version: TableVersion) -> dict[str, FileContents]:
     """The source files of a version, in the order of their index, and what each gave."""
     import pyarrow.parquet as pq
@@ -102,14 +115,6 @@ def contents_of(version: TableVersion) -> dict[str, FileContents]:
     told = json.loads(metadata[CONTENTS_KEY])
     kinds = told["columns"]
     return {name: FileContents(dict(kinds[kind]), told["crs"]) for name, kind in zip(files, told["file"], strict=True)}
-
-
-def part_contents(part: Path) -> FileContents:
-    """What a staged part says of its file."""
-    import pyarrow.parquet as pq
-
-    told = json.loads(pq.read_metadata(part).metadata[PART_KEY])
-    return FileContents(told["columns"], told["crs"])
 
 
 class TableWriter:
@@ -129,6 +134,7 @@ class TableWriter:
 
         self.rows = 0
         self._group_rows = dataset.layout.row_group_rows
+        self._first_key = next(iter(sorting_keys(dataset)), None)
         geometry = geometry_column(dataset)
         self._geometry = geometry if geometry in columns else None
         x_and_y = (str(dataset.coordinates.x), str(dataset.coordinates.y))
@@ -143,13 +149,22 @@ class TableWriter:
             kinds["bbox"] = "object"
         if self._made_fid:
             kinds["fid"] = "string"
-        self._schema = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
+        codes = pa.dictionary(pa.int32(), pa.string())
+        self._schema = pa.schema(
+            [
+                (name, codes if kind == "string" and not (name == "fid" and self._made_fid) else arrow_type(kind))
+                for name, kind in kinds.items()
+            ]
+        )
         # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends: it is added too.
         self._described = described or {}
+        self._plain = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
         self._about = {"pandas": json.dumps(_pandas_metadata(kinds))}
         origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
-        # Dictionaries do not help columns in which no two values are alike.
-        coded = [name for name, kind in kinds.items() if kind == "string" and name != "fid"]
+        # Codes do not help columns in which no two values are alike, and measurements seldom are; places often are.
+        alike = {name for name, kind in kinds.items() if kind in ("string", "integer")} | {*(self._made_from or ())}
+        coded = [name for name in kinds if name in alike and not (name == "fid" and self._made_fid)]
+        coded += [self._geometry, *(f"bbox.{edge}" for edge in EDGES)] if self._geometry and self._made_from else []
         self._data = pq.ParquetWriter(
             out / "data.parquet",
             self._schema,
@@ -172,7 +187,7 @@ class TableWriter:
             geo = geo_metadata(self._geometry, self._crs, self._types, bbox)
             self._about["geo"] = json.dumps(geo)
         if self._described:
-            self._about[ARROW_SCHEMA] = arrow_schema(self._schema, self._about, self._described)
+            self._about[ARROW_SCHEMA] = arrow_schema(self._plain, self._about, self._described)
         self._data.add_key_value_metadata(self._about)
         self._data.close()
         self._origin.close()
@@ -181,32 +196,41 @@ class TableWriter:
         """Write rows that carry ``FILE`` and ``ROW``, in their order, adding points from x and y, bbox and fid."""
         heavy = None if self._made_from else self._geometry
         with ThreadPoolExecutor(max_workers=1) as behind:
-            # One group is written while the next is put in order.
-            pending = None
-            for group in row_groups(batches, self._group_rows, heavy):
+            # Three things at once: rows are put in order, a group is completed, the one before it is written.
+            pending: Future[None] | None = None
+            for group in row_groups(read_ahead(batches), self._group_rows, heavy, self._first_key):
+                ready = self._completed(group)
                 if pending:
                     pending.result()
-                pending = behind.submit(self._write_group, group)
+                pending = behind.submit(self._write_group, *ready)
             if pending:
                 pending.result()
 
-    def _write_group(self, group: pa.Table) -> None:
+    def _completed(self, group: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """The published columns of a group, and the origins of its rows."""
         import pyarrow as pa
 
-        columns = {name: group.column(name) for name in group.schema.names}
-        files, rows = columns.pop(FILE), columns.pop(ROW)
+        types = {field.name: field.type for field in self._schema}
+        columns = {name: _as_written(group.column(name), types[name]) for name in group.schema.names if name in types}
+        files, rows = group.column(FILE), group.column(ROW)
         if self._made_from and self._geometry:
-            x, y = (columns[name].combine_chunks() for name in self._made_from)
-            columns[self._geometry] = pa.chunked_array([points_from(x, y)])
-        if self._geometry:
-            columns["bbox"] = pa.chunked_array([self._cover(chunk) for chunk in columns[self._geometry].chunks])
+            x, y = (columns[name].chunk(0) for name in self._made_from)
+            points = points_from(x, y)
+            columns[self._geometry] = pa.chunked_array([points])
+            columns["bbox"] = pa.chunked_array(
+                [self._cover(bounds_of_points(x, y), {"Point"} if points.null_count < len(points) else set())]
+            )
+        elif self._geometry:
+            columns["bbox"] = pa.chunked_array([self._cover(*bounds_of(c)) for c in columns[self._geometry].chunks])
         if self._made_fid:
             columns["fid"] = self._keys(files, rows)
         ordered = [columns[name] for name in self._schema.names]
-        self._data.write_table(pa.table(ordered, schema=self._schema), row_group_size=len(group))
-        origin = pa.table([files, rows], schema=self._origin_schema)
-        self._origin.write_table(origin, row_group_size=len(group))
-        self.rows += len(group)
+        return pa.table(ordered, schema=self._schema), pa.table([files, rows], schema=self._origin_schema)
+
+    def _write_group(self, data: pa.Table, origin: pa.Table) -> None:
+        self._data.write_table(data, row_group_size=len(data))
+        self._origin.write_table(origin, row_group_size=len(origin))
+        self.rows += len(data)
 
     def _keys(self, files: pa.ChunkedArray, rows: pa.ChunkedArray) -> pa.ChunkedArray:
         import pyarrow as pa
@@ -214,17 +238,37 @@ class TableWriter:
 
         return pc.binary_join_element_wise(self._prefixes.take(files), rows.cast(pa.string()), "-")
 
-    def _cover(self, geometries: pa.Array) -> pa.Array:
+    def _cover(self, bounds: np.ndarray[Any, Any], types: set[str]) -> pa.Array:
         import numpy as np
 
-        bounds, types = bounds_of(geometries)
+        known = ~np.isnan(bounds[:, 0])
         self._types |= types
-        known = bounds[~np.isnan(bounds).any(axis=1)]
-        if len(known):
-            low, high = known[:, :2].min(axis=0), known[:, 2:].max(axis=0)
-            self._bounds[:2] = np.fmin(self._bounds[:2], low)
-            self._bounds[2:] = np.fmax(self._bounds[2:], high)
+        if known.any():
+            edges = bounds if known.all() else bounds[known]
+            self._bounds[:2] = np.fmin(self._bounds[:2], edges[:, :2].min(axis=0))
+            self._bounds[2:] = np.fmax(self._bounds[2:], edges[:, 2:].max(axis=0))
         return bbox_column(bounds)
+
+
+def _as_written(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """``column`` as ``kind``; codes count up in the order in which their texts are met, because a file's bytes must not
+    depend on how its rows came."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = column.combine_chunks()
+    cells = cells.chunk(0) if isinstance(cells, pa.ChunkedArray) else cells
+    if not pa.types.is_dictionary(kind):
+        return pa.chunked_array([cells if cells.type == kind else cells.cast(kind)])
+    if not pa.types.is_dictionary(cells.type):
+        return pa.chunked_array([cells.dictionary_encode()])
+    met = pc.unique(cells.indices).drop_null()
+    places = np.zeros(max(len(cells.dictionary), 1), np.int32)
+    places[met.to_numpy()] = np.arange(len(met), dtype=np.int32)
+    codes = places[cells.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+    nulls = np.asarray(cells.is_null()) if cells.null_count else None
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(codes, mask=nulls), cells.dictionary.take(met))])
 
 
 def _provenance(files: Mapping[str, FileContents]) -> dict[bytes, bytes]:

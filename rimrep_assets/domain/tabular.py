@@ -7,7 +7,6 @@ files (``table_csv``, ``table_vector``), uniting parts into a version (``table_f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.table_geometry import bounds_of, is_geographic, outside_the_globe, points_from
+from rimrep_assets.domain.table_digests import FileDigests, RunningDigests
+from rimrep_assets.domain.table_geometry import bounds_of, bounds_of_points, is_geographic, outside_the_globe
+from rimrep_assets.domain.table_part import PartWriter
+from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
 from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_times import TimeProblem
@@ -24,7 +26,6 @@ from rimrep_assets.domain.table_types import (
     ColumnType,
     ColumnWatch,
     Misfit,
-    arrow_type,
     as_type,
     declared_type,
 )
@@ -32,30 +33,28 @@ from rimrep_assets.domain.table_types import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART_KEY = b"rimrep"
-"""key of a part's metadata: its file, the types of its columns by name, its CRS"""
-
 
 @dataclass(frozen=True)
 class StagedTable:
-    """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, and up to five cells of every
-    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, also of
-    those that ``cast`` dropped.
-    ``left_out``: what of the file is not published and how much of it, in words."""
+    """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, up to five cells of every
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, also of those
+    that ``cast`` dropped, the ``digests`` of the values that were read, and ``left_out``: what of the file is not
+    published and how much of it, in words."""
 
     rows: int
     crs: dict[str, Any] | None
     misfits: dict[str, tuple[str, ...]]
+    digests: FileDigests
     left_out: dict[str, int] = field(default_factory=dict)
 
 
 def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, Any] | None, out: Path) -> StagedTable:
-    """Convert the file ``name`` at ``source`` into the Parquet part ``out``: its rows in their order, the final
-    columns in their final types, and the geometry (WKB; points where it is made from x and y).
+    """Convert the file ``name`` at ``source`` into the Parquet part ``out``: its rows in the final columns and types,
+    with the geometry (WKB) that the file has, and in sorted runs where the dataset declares an order.
 
     ``schema``: the curated Table Schema; columns that it lacks get the strictest type that all their cells are of.
     A column that is not of its declared type gets the type that it shows; comparing schemas is the gate's job.
-    Memory: a few blocks of 8 MiB. Raises: DataError with everything that is wrong with the file.
+    Memory: a few runs (``table_order.RUN_BYTES``). Raises: DataError with everything that is wrong with the file.
     """
     table = open_source(source, name, dataset)
     declared = declared_types(table, dataset, schema)
@@ -65,13 +64,14 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
     types, misfits = _settle(table, dataset, {}, unknown)
     types = {**told, **declared, **types}
     try:
-        rows = _write(table, dataset, types, out)
+        digests = _write(table, dataset, types, out)
     except Misfit:
         types, shown = _settle(table, dataset, declared, set(table.names))
         misfits = {**misfits, **shown}
-        rows = _write(table, dataset, types, out)
+        digests = _write(table, dataset, types, out)
     misfits |= {column: tuple(cells) for column, cells in dropped.items()}
-    return StagedTable(rows, dict(table.crs) if table.crs is not None else None, misfits, dict(table.left_out()))
+    crs = dict(table.crs) if table.crs is not None else None
+    return StagedTable(digests.rows, crs, misfits, digests, dict(table.left_out()))
 
 
 def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, Any] | None) -> dict[str, ColumnType]:
@@ -87,7 +87,7 @@ def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, An
 
 
 def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> Iterator[pa.RecordBatch]:
-    """The file's rows in their order and ``types``, with the geometry last.
+    """The file's rows in their order and ``types``, with the geometry that the file has last.
 
     Raises: DataError for times that name no instant and places outside the globe (with rows, from 0); Misfit for
     a cell that is not of its type.
@@ -99,13 +99,10 @@ def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, Colum
     row = 0
     for block in table.blocks({column: known.type for column, known in types.items()}):
         columns, problems = _converted(block, table, types, row)
-        if makes_points(dataset) and not problems:
-            assert geometry and dataset.coordinates.x and dataset.coordinates.y
-            columns[geometry] = points_from(columns[dataset.coordinates.x], columns[dataset.coordinates.y])
-        elif geometry in columns:
+        if geometry in columns:
             columns[geometry] = columns.pop(geometry)
-        if geometry in columns and geographic:
-            problems += _misplaced(columns[geometry], table.file, dataset, row)
+        if geometry and geographic and not problems:
+            problems += _misplaced(columns, table.file, dataset, row)
         if problems:
             raise DataError(problems)
         yield pa.record_batch(list(columns.values()), names=list(columns))
@@ -138,11 +135,12 @@ def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable
     return what
 
 
-def _misplaced(geometries: pa.Array, file: str, dataset: Dataset, row: int) -> list[str]:
+def _misplaced(columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: int) -> list[str]:
     try:
-        bounds, _ = bounds_of(geometries)
+        bounds = _bounds(columns, dataset)
     except ValueError as error:
-        return [f"{file}: rows {row} to {row + len(geometries) - 1} hold {error}"]
+        last = row + len(next(iter(columns.values()))) - 1
+        return [f"{file}: rows {row} to {last} hold {error}"]
     outside = outside_the_globe(bounds)
     where = f"{dataset.coordinates.x}, {dataset.coordinates.y}" if makes_points(dataset) else "the geometry"
     problems = [
@@ -153,6 +151,12 @@ def _misplaced(geometries: pa.Array, file: str, dataset: Dataset, row: int) -> l
     if len(outside) > MOST_MISFITS:
         problems.append(f"{file}: and {len(outside) - MOST_MISFITS} more rows nearby outside the globe")
     return problems
+
+
+def _bounds(columns: Mapping[str, pa.Array], dataset: Dataset) -> Any:
+    if makes_points(dataset):
+        return bounds_of_points(columns[str(dataset.coordinates.x)], columns[str(dataset.coordinates.y)])
+    return bounds_of(columns[str(dataset.coordinates.geometry)])[0]
 
 
 def _settle(
@@ -191,32 +195,23 @@ def _layer_type(table: SourceTable, column: str, seen: ColumnType, declared: Map
     return ColumnType("datetime", timezone=table.zone(column)) if is_time else ColumnType("string")
 
 
-def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType], out: Path) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType], out: Path) -> FileDigests:
     _check_coordinates(table, dataset, types)
     geometry = geometry_column(dataset)
     ordered = {column: types[column].type for column in table.names if column != geometry}
     if geometry:
         ordered[geometry] = "geometry"
-    told = {"file": table.file, "columns": ordered, "crs": table.crs}
-    schema = pa.schema(
-        [(column, arrow_type(name)) for column, name in ordered.items()],
-        metadata={PART_KEY: json.dumps(told).encode()},
-    )
-    rows = 0
+    digests = RunningDigests()
     try:
-        with pq.ParquetWriter(out, schema, compression="lz4", use_dictionary=False) as writer:
-            for block in typed_blocks(table, dataset, types):
-                writer.write_batch(block.replace_schema_metadata(schema.metadata))
-                rows += len(block)
-        if rows == 0 and not table.may_be_empty:
+        with PartWriter(out, table.file, ordered, table.crs, dataset) as part:
+            for block in read_ahead(typed_blocks(table, dataset, types)):
+                digests.see(part.write(block), digests.rows)
+        if digests.rows == 0 and not table.may_be_empty:
             raise DataError(f"{table.file}: no rows below the header")
     except BaseException:
         out.unlink(missing_ok=True)
         raise
-    return rows
+    return digests.done()
 
 
 def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> None:

@@ -18,6 +18,7 @@ from rimrep_assets.domain.quicklook import draw_table
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Part, Staged
+from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import TableVersion, fold_table
 from rimrep_assets.domain.table_proof import prove_table
@@ -95,6 +96,7 @@ class TableData:
             crs=done.crs,
             misfits=done.misfits,
             left_out=done.left_out,
+            digests=done.digests,
         )
 
     def _copied(self, part: Part | None) -> Part | None:
@@ -132,6 +134,7 @@ class TableData:
         write_sample(out / DATA, out / SAMPLE)
         objects = tuple(self._upload(out / name, version) for name in (DATA, ROWS, SAMPLE))
         source_rows = {n: base.source_rows[n] for n in kept} if base else {}
+        carried = {str(p["name"]): p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
         bench.progress("reading the data back and comparing it with its source")
         back = self._download(version)
         _require_same(back.data, objects[0])
@@ -143,9 +146,9 @@ class TableData:
             dataset,
             bench.folder.schema,
             seed=int(objects[0].sha256[:8], 16),
+            digests=_digests_of(parts.values(), carried.values()),
         )
         proofs = [proof.model_copy(update={"left_out": _left_out(parts.get(proof.name))}) for proof in proofs]
-        carried = {p["name"]: p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
         receipts = [*carried.values(), *(proof.model_dump(mode="json") for proof in proofs)]
         facts = measure_table(back.data, dataset).model_copy(update={"left_out": total_left_out(receipts)})
         schema = schema_of(back.data, facts, dataset, bench.folder.schema)
@@ -223,6 +226,16 @@ def total_left_out(receipts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     for receipt in receipts:
         total.update(receipt.get("left_out", {}))
     return dict(sorted(total.items()))
+
+
+def _digests_of(parts: Iterable[Part], receipts: Iterable[Mapping[str, object]]) -> dict[str, FileDigests]:
+    """Of the values that were read from each source file: now, or when an earlier release read it."""
+    earlier = {
+        str(receipt["name"]): FileDigests.model_validate(receipt["digests"])
+        for receipt in receipts
+        if receipt.get("digests")
+    }
+    return earlier | {part.name: part.digests for part in parts if part.digests}
 
 
 def file_digest(path: Path) -> str:

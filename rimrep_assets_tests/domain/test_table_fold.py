@@ -16,7 +16,7 @@ import referencing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rimrep_assets.domain import table_rows
+from rimrep_assets.domain import table_order, table_part, table_rows
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_fold import fold_table
 from rimrep_assets.domain.table_source import platform_columns
@@ -272,10 +272,60 @@ def test_the_platforms_columns_follow_from_the_dataset():
 
 
 def test_a_sort_larger_than_its_memory_goes_through_files(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(table_rows, "SORT_MEMORY", "60MB")
+    monkeypatch.setattr(table_order, "RUN_BYTES", 2_000_000)
+    monkeypatch.setattr(table_part, "RUN_BYTES", 1_000_000)
     rng = np.random.default_rng(1)
     keys = rng.permutation(400_000)
     text = "k,pad\n" + "".join(f"{k},{k:064d}x\n" for k in keys)
     version = version_of(write(a=text), tmp_path / "v", table(layout={"sort_by": ["k"]}))
     assert pq.read_table(version.data)["k"].to_numpy().tolist() == list(range(400_000))
     np.testing.assert_array_equal(pq.read_table(version.rows)["row"].to_numpy(), np.argsort(keys))
+
+
+def test_row_groups_end_where_the_first_key_changes_wherever_batches_end():
+    sites = ["a"] * 3 + ["b"] * 4 + ["c"] * 9 + [None] * 2 + ["d"]
+    whole = pa.table({"site": pa.array(sites).dictionary_encode(), "n": range(len(sites))})
+
+    def cut(rows):
+        groups = list(table_rows.row_groups(iter(whole.to_batches(rows)), 5, None, "site"))
+        assert pa.concat_tables(groups).column("n").to_pylist() == list(range(len(sites)))
+        return [t.num_rows for t in groups]
+
+    # aaa | bbbb | ccccc | cccc | .. and d: never above five rows, never below three but at the end.
+    assert cut(100) == cut(1) == cut(3) == [3, 4, 5, 4, 3]
+
+
+def test_many_parts_and_many_runs_are_one_order(write, tmp_path, monkeypatch):
+    """Few large runs are merged from the parts, many small ones are sorted anew: the file is the same, byte for byte."""
+    rng = np.random.default_rng(2)
+    texts = {f"f{n}": "k,s\n" + "".join(f"{k},{k % 7}x\n" for k in rng.integers(0, 1000, 200)) for n in range(12)}
+    dataset = table(layout={"sort_by": ["s", "k"]})
+    monkeypatch.setattr(table_part, "RUN_BYTES", 1000)
+    runs = version_of(write(**texts), tmp_path / "runs", dataset)
+    monkeypatch.undo()
+    monkeypatch.setattr("rimrep_assets.domain.table_fold.MOST_RUNS", 4)
+    pooled = version_of(write(**texts), tmp_path / "pooled", dataset)
+    monkeypatch.undo()
+    plain = version_of(write(**texts), tmp_path / "plain", dataset)
+    assert runs.data.read_bytes() == pooled.data.read_bytes() == plain.data.read_bytes()
+    frame = pd.concat([pd.read_csv(path).assign(file=name) for name, path in write(**texts).items()])
+    expected = frame.sort_values(["s", "k", "file"], kind="stable")
+    assert pd.read_parquet(plain.data)[["k", "s"]].to_numpy().tolist() == expected[["k", "s"]].to_numpy().tolist()
+
+
+def test_geometries_are_ordered_along_the_curve_and_a_growing_table_keeps_their_order(write, tmp_path):
+    rng = np.random.default_rng(5)
+
+    def places():
+        rows = zip(rng.uniform(142, 155, 300), rng.uniform(-25, -10, 300), strict=True)
+        return "lon,lat\n" + "".join(f"{x:.4f},{y:.4f}\n" for x, y in rows)
+
+    files = write(a=places(), c=places(), b=places())
+    dataset = table(coordinates=LONLAT, layout={"sort_by": ["geometry"]})
+    first = version_of({name: files[name] for name in ("a.csv", "c.csv")}, tmp_path / "1", dataset)
+    grown = version_of({"b.csv": files["b.csv"]}, tmp_path / "2", dataset, base=first, without=("a.csv",))
+    clean = version_of({name: files[name] for name in ("b.csv", "c.csv")}, tmp_path / "3", dataset)
+    assert grown.data.read_bytes() == clean.data.read_bytes()
+    found = pd.read_parquet(clean.data)
+    steps = np.hypot(np.diff(found.lon), np.diff(found.lat))
+    assert np.median(steps) < 0.15 * np.median(np.hypot(np.diff(rng.permutation(found.lon)), np.diff(found.lat)))

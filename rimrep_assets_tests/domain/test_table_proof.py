@@ -10,10 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rimrep_assets.domain import table_proof
+from rimrep_assets.domain import table_proof, table_second_csv
+from rimrep_assets.domain.dataset import ReadCsv
 from rimrep_assets.domain.table_fold import TableVersion
 from rimrep_assets.domain.table_proof import prove_table, same_value
+from rimrep_assets.domain.table_second_csv import csv_rows
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets_tests.domain.table_examples import LONLAT, VECTOR, ledger, table, version_of
 
@@ -231,6 +235,51 @@ def test_the_second_reader_reads_csv_as_it_is_written(tmp_path, options):
     dataset = table(convert={"read_csv": options, "rename": {"ä": "n"}})
     found = list(chosen_rows(path, dataset, None, {"n": "integer", "b": "string"}, {0, 1}))
     assert found == [(0, {"n": 1, "b": "x"}), (1, {"n": 2, "b": None})]
+
+
+CELLS = st.text("ab ,;é.1", max_size=6).filter(lambda text: "," not in text)
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS).filter(lambda pair: pair != ("", "")), min_size=1, max_size=30),
+    skip=st.integers(0, 2),
+    has_end=st.booleans(),
+    header=st.booleans(),
+    data=st.data(),
+)
+def test_rows_of_a_large_file_are_found_at_their_places(tmp_path_factory, rows, skip, has_end, header, data):
+    path = tmp_path_factory.mktemp("large") / "in.csv"
+    lines = ["skipped"] * skip + ["x,y"] * header + [",".join(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n" * has_end)
+    chosen = data.draw(st.sets(st.integers(0, len(rows) - 1)))
+    options = ReadCsv(skip_rows=skip, header=header, names=() if header else ("x", "y"), na=("a",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_second_csv, "SEEKING_PAYS", 0)
+        patch.setattr(table_second_csv, "PIECE", 16)
+        found = rows_of(csv_rows(path, options, chosen))
+    expected = [
+        (n, {k: None if c in ("", "a") else c for k, c in zip("xy", rows[n], strict=True)}) for n in sorted(chosen)
+    ]
+    assert found == (expected, len(rows))
+
+
+def rows_of(reading):
+    rows = []
+    while True:
+        try:
+            rows.append(next(reading))
+        except StopIteration as end:
+            return rows, end.value
+
+
+@pytest.mark.parametrize("text", ['a\n"x\ny"\n', "a\n\nx\n", "a\r\nx\r\n", "\na\nx\n"])
+def test_a_large_file_in_which_a_line_is_no_row_is_read_whole(tmp_path, monkeypatch, text):
+    path = tmp_path / "in.csv"
+    path.write_bytes(text.encode())
+    whole = rows_of(csv_rows(path, ReadCsv(), {0}))
+    monkeypatch.setattr(table_second_csv, "SEEKING_PAYS", 0)
+    assert rows_of(csv_rows(path, ReadCsv(), {0})) == whole
 
 
 def test_the_two_readers_agree_on_dates_times_and_flags_of_a_geopackage(tmp_path):

@@ -106,13 +106,20 @@ def test_files_that_are_not_of_r_are_refused_by_name(tmp_path, content):
 
 
 @settings(max_examples=20, deadline=None)
-@given(seconds=st.lists(st.floats(-1e10, 1e10), min_size=1, max_size=50))
+@given(seconds=st.lists(st.floats(-9e9, 9e9), min_size=1, max_size=50))
 def test_any_instant_is_the_same_to_both_readers(tmp_path_factory, seconds):
     folder = tmp_path_factory.mktemp("r")
     when = vector(REAL, seconds, **{"class": vector(STRING, ["POSIXct"])})
     path = write_rds(folder / "in.rds", frame({"t": when}, len(seconds)))
     rows = proven(path, folder / "v", r_table())
     assert all(abs(row["t"].timestamp() - told) < 2e-6 for row, told in zip(rows, seconds, strict=True))
+
+
+def test_a_fraction_of_a_second_in_the_year_6063_is_refused(tmp_path):
+    when = vector(REAL, [1.2916e11 + 0.5], **{"class": vector(STRING, ["POSIXct"])})
+    path = write_rds(tmp_path / "in.rds", frame({"t": when}, 1))
+    with pytest.raises(DataError, match=r"in\.rds: a column holds what cannot be kept"):
+        proven(path, tmp_path / "v", r_table())
 
 
 def test_a_data_frame_without_rows_is_refused(tmp_path):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rimrep_assets.domain.errors import DataError, DefinitionError
 from rimrep_assets.domain.tabular import stage_table
-from rimrep_assets_tests.domain.table_examples import LONLAT, VECTOR, fields, table
+from rimrep_assets_tests.domain.table_examples import LONLAT, VECTOR, fields, table, version_of
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def test_reefs_come_out_as_pandas_reads_them_with_a_point_each(shared, tmp_path)
     assert told.rows == len(expected) == 492
     for column in expected:
         assert part[column].to_pylist() == expected[column].tolist()
-    points = shapely.from_wkb(part["geometry"].to_pylist())
+    published = pq.read_table(version_of({"reefs.csv": source}, tmp_path / "v", dataset).data)
+    points = shapely.from_wkb(published["geometry"].to_pylist())
     assert [(p.x, p.y) for p in points] == list(zip(expected.Longitude, expected.Latitude, strict=True))
     assert told.crs["id"] == {"authority": "OGC", "code": "CRS84"}
 
@@ -150,13 +151,16 @@ def test_rename_then_drop(stage):
         convert={"read_csv": {}, "rename": {"long": "lon", "": "n"}, "drop_columns": ["n"]}, coordinates=LONLAT
     )
     part, _ = stage("\ufefflat,long,\n-15.25,145.46,9\n", dataset)
-    assert part.column_names == ["lat", "lon", "geometry"]
-    assert shapely.from_wkb(part["geometry"][0].as_py()).coords[0] == (145.46, -15.25)
+    assert part.column_names == ["lat", "lon"]
+    assert part.to_pylist() == [{"lat": -15.25, "lon": 145.46}]
 
 
-def test_a_row_without_place_has_a_null_geometry(stage):
-    part, _ = stage("lon,lat\n1,2\n,3\n4,\nnan,5\n6,7\n", table(coordinates=LONLAT))
-    shapes = [value and shapely.from_wkb(value).coords[0] for value in part["geometry"].to_pylist()]
+def test_a_row_without_place_has_a_null_geometry(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("lon,lat\n1,2\n,3\n4,\nnan,5\n6,7\n")
+    version = version_of({"in.csv": source}, tmp_path / "v", table(coordinates=LONLAT))
+    wkb = pq.read_table(version.data)["geometry"].to_pylist()
+    shapes = [value and shapely.from_wkb(value).coords[0] for value in wkb]
     assert shapes == [(1, 2), None, None, None, (6, 7)]
 
 

@@ -12,7 +12,7 @@ from rimrep_assets.domain.source_file import compare_ledgers
 from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.ports.sources.local_folder import LocalFolder
-from rimrep_assets.ports.sources.selection import Selection
+from rimrep_assets.ports.sources.selection import Chosen, Selection
 from rimrep_assets_tests.ports.test_source_contract import (  # noqa: F401 - fixtures
     FolderProvider,
     WebProvider,
@@ -101,19 +101,16 @@ def test_a_geodatabase_is_one_file_without_the_locks_of_who_has_it_open(provider
     members = {"a00000001.gdbtable": b"1", "a00000001.gdbtablx": b"2", "gdb": b"3", "timestamps": b"4"}
     put(provider, "reefs.gdb", members)
     provider.put("reefs.gdb/_gdb.HOST.1.2.sr.lock", b"locked")
-    source = provider.source(Selection(("*.gdb",)))
-    (file,) = source.look()
+    geodatabases = Selection(("*.gdb",))
+    (file,) = provider.source(geodatabases).look()
     assert (file.name, file.digest) == ("reefs.gdb", digest(members))
-    assert held(source.fetch(file, tmp_path / "to")) == members
+    assert held(provider.source(geodatabases).fetch(file, tmp_path / "to")) == members
     provider.put("reefs.gdb/timestamps", b"5")
-    assert compare_ledgers([file], source.look()).reissued == ("reefs.gdb",)
+    assert compare_ledgers([file], provider.source(geodatabases).look()).reissued == ("reefs.gdb",)
 
 
-def test_a_file_that_is_called_like_a_store_is_a_file(provider, tmp_path):  # noqa: F811
-    provider.put("reefs.gdb", b"no folder")
-    source = provider.source(Selection(("*",)))
-    (file,) = source.look()
-    assert source.fetch(file, tmp_path / "to").read_bytes() == b"no folder"
+def test_a_file_that_is_called_like_a_store_is_a_file():
+    assert Chosen("reefs.gdb").members == ("reefs.gdb",)
 
 
 def test_a_store_that_changed_after_it_was_seen_is_not_fetched(provider, tmp_path):  # noqa: F811
