@@ -131,7 +131,8 @@ def plain_copy(_inputs: Path, out: Path, _size: Size, clock: Clock) -> None:
 
     repository = _repository(out)
     staged = json.loads((out / "staged.json").read_text())
-    told = {"dataset": "grid", "release": 1, "data_version": "1", "snapshot": staged["snapshot"], "datapackage": {}}
+    told = {"dataset": "grid", "release": 1, "data_version": "1", "snapshot": staged["snapshot"]}
+    told |= {"datapackage": {}, "plain_format": 3}
     with clock:
         PlainCopy(repository.store, repository).project(cast(ReleaseRecord, SimpleNamespace(**told)))
 

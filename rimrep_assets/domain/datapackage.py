@@ -99,6 +99,7 @@ def complete(
         "extents_from_data": measured,
         **({"bytes": edition.bytes} if edition.bytes is not None else {}),
         **({"missing_times": list(facts.missing_times)} if facts.missing_times else {}),
+        **({"left_out": dict(facts.left_out)} if facts.left_out else {}),
         "statistics": _statistics(facts),
         "addresses": addresses.model_dump(),
     }

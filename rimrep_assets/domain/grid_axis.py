@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rimrep_assets.domain.errors import DataError
@@ -63,6 +64,7 @@ def assign_axis(
     return _regular(slots, cadence_us(cadence)) if cadence is not None and slots else slots
 
 
+@lru_cache(maxsize=100_000)
 def name_order(name: str) -> tuple[Any, ...]:
     """What names are sorted by: as people count, so that ``v10`` follows ``v9``; equal only for equal names."""
     pieces = enumerate(re.split(r"([0-9]+)", name))

@@ -54,7 +54,7 @@ class GridState(StrictModel):
             return (Slot(0, self.files[0].digest, 0),)
         return assign_axis(self.files, self.cadence, self.united.time.calendar, self.overlap)
 
-    @property
+    @cached_property
     def time_units(self) -> str | None:
         """The units in which the time axis is published."""
         time = self.united.time
@@ -86,22 +86,24 @@ class GridState(StrictModel):
 
     def headers(self) -> list[GridHeader]:
         """The headers from which this state was united, as far as they are remembered; for uniting again."""
+        # Thousands of files share a layout, and with it most of what is put together here.
+        shared = {digest: self._of_layout(layout) for digest, layout in self.layouts.items()}
         found = []
         for file in self.files:
-            layout = self.layout_of(file)
-            known = {GLOBAL, *layout.variables, *([layout.time.name] if layout.time else [])}
-            agreed = {name: a for name, a in self.attributes.items() if name in known}
-            attributes = {
-                name: both for name in known if (both := {**agreed.get(name, {}), **file.attributes.get(name, {})})
-            }
-            values = {
-                v.sha256: self.values[v.sha256]
-                for v in layout.variables.values()
-                if v.sha256 and v.sha256 in self.values
-            }
-            whole = file.model_copy(update={"attributes": attributes})
-            found.append(GridHeader(file=whole, layout=layout, values=values))
+            agreed, values = shared[file.layout]
+            own = file.attributes
+            attributes = {**agreed, **{name: {**agreed.get(name, {}), **held} for name, held in own.items() if held}}
+            whole = FileGrid.model_construct(**{**file.__dict__, "attributes": attributes})
+            found.append(GridHeader.model_construct(file=whole, layout=self.layouts[file.layout], values=values))
         return found
+
+    def _of_layout(self, layout: GridLayout) -> tuple[Attributes, dict[str, str]]:
+        """The agreed attributes of what the files of a layout hold, and the remembered values of their axes."""
+        known = {GLOBAL, *layout.variables, *([layout.time.name] if layout.time else [])}
+        values = {
+            v.sha256: self.values[v.sha256] for v in layout.variables.values() if v.sha256 and v.sha256 in self.values
+        }
+        return {name: a for name, a in self.attributes.items() if name in known and a}, values
 
     def published_attributes(self, name: str) -> dict[str, Any]:
         """What is published about a variable (or of the grid, under the empty name), save packing."""

@@ -218,7 +218,7 @@ def _attributes(headers: Sequence[GridHeader]) -> tuple[tuple[FileGrid, ...], At
             for name, own in header.file.attributes.items()
             if (left := {k: v for k, v in own.items() if k not in agreed[name]})
         }
-        files.append(header.file.model_copy(update={"attributes": rest}))
+        files.append(FileGrid.model_construct(**{**header.file.__dict__, "attributes": rest}))
     return tuple(files), {name: found for name, found in sorted(agreed.items()) if found}
 
 

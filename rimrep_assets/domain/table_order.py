@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RUN_BYTES = 48 * 1024 * 1024
 """of rows that are sorted at once, in memory"""
-MERGED_BYTES = 64 * 1024 * 1024
+MERGED_BYTES = 24 * 1024 * 1024
 """of rows that are held while runs are merged, over all runs"""
 MOST_RUNS = 64
 """so many are merged at once; more are merged in turns"""
@@ -107,9 +107,8 @@ def merged(runs: Sequence[Run], keys: Sequence[str]) -> Iterator[pa.RecordBatch]
     with ExitStack() as closing:
         cursors = [_Cursor(run(share), keys, closing) for run in runs]
         while cursors := [cursor for cursor in cursors if cursor.is_open]:
-            # Up to the least of the last rows that are known of each run nothing can come in between any more.
-            bounds = [cursor.last_key() for cursor in cursors if not cursor.is_last]
-            bound = min(bounds) if bounds else None
+            # Up to the least of the last rows that are held of each run nothing can come in between any more.
+            bound = min(cursor.last_key() for cursor in cursors)
             pieces = [piece for cursor in cursors if len(piece := cursor.taken_up_to(bound))]
             if pieces:
                 yield sorted_rows(pa.Table.from_batches(pieces), keys)
@@ -124,22 +123,14 @@ class _Cursor:
         if close:
             closing.callback(close)
         self._held: pa.RecordBatch | None = None
-        self._next = self._following()
         self._advance()
 
-    def _following(self) -> pa.RecordBatch | None:
-        return next((batch for batch in self._batches if len(batch)), None)
-
     def _advance(self) -> None:
-        self._held, self._next = self._next, self._following()
+        self._held = next((batch for batch in self._batches if len(batch)), None)
 
     @property
     def is_open(self) -> bool:
         return self._held is not None
-
-    @property
-    def is_last(self) -> bool:
-        return self._next is None
 
     def last_key(self) -> tuple[Any, ...]:
         assert self._held is not None
@@ -149,11 +140,11 @@ class _Cursor:
         assert self._held is not None
         return tuple(_comparable(self._held.column(key)[row]) for key in self._keys)
 
-    def taken_up_to(self, bound: tuple[Any, ...] | None) -> pa.RecordBatch:
-        """The held rows whose key is not above ``bound`` (None: all of them)."""
+    def taken_up_to(self, bound: tuple[Any, ...]) -> pa.RecordBatch:
+        """The held rows whose key is not above ``bound``."""
         assert self._held is not None
         low, high = 0, len(self._held)
-        if bound is not None and self._key(high - 1) > bound:
+        if self._key(high - 1) > bound:
             while low < high:
                 middle = (low + high) // 2
                 low, high = (low, middle) if self._key(middle) > bound else (middle + 1, high)

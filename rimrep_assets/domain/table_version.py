@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_column_metadata import ARROW_SCHEMA, arrow_schema
 from rimrep_assets.domain.table_geometry import (
     EDGES,
     bbox_column,
@@ -100,7 +101,8 @@ def _repeating_texts(data: Path) -> list[str]:
 
     with pq.ParquetFile(data) as parquet:
         texts = [field.name for field in parquet.schema_arrow if pa.types.is_string(field.type)]
-        first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=[0], columns=texts), None)
+        groups = list(range(min(parquet.num_row_groups, 1)))
+        first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=groups, columns=texts), None)
     return [name for name in texts if first is not None and repeats(first.column(name))]
 
 
@@ -119,7 +121,12 @@ class TableWriter:
     """Writes both files of a version row group by row group; ``rows`` counts."""
 
     def __init__(
-        self, out: Path, columns: Mapping[str, str], files: Mapping[str, FileContents], dataset: Dataset
+        self,
+        out: Path,
+        columns: Mapping[str, str],
+        files: Mapping[str, FileContents],
+        dataset: Dataset,
+        described: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         import numpy as np
         import pyarrow as pa
@@ -149,7 +156,9 @@ class TableWriter:
                 for name, kind in kinds.items()
             ]
         )
-        # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends.
+        # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends: it is added too.
+        self._described = described or {}
+        self._plain = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
         self._about = {"pandas": json.dumps(_pandas_metadata(kinds))}
         origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
         # Codes do not help columns in which no two values are alike, and measurements seldom are; places often are.
@@ -181,6 +190,8 @@ class TableWriter:
             bbox = None if any(edge != edge for edge in known) else known
             geo = geo_metadata(self._geometry, self._crs, self._types, bbox)
             self._about["geo"] = json.dumps(geo)
+        if self._described:
+            self._about[ARROW_SCHEMA] = arrow_schema(self._plain, self._about, self._described)
         self._data.add_key_value_metadata(self._about)
         self._data.close()
         self._origin.close()
