@@ -75,8 +75,8 @@ def _convert(source: Path, out: Path, expected: int, clock: Clock) -> None:
     dataset = dataset_for()
     with clock:
         staged = stage_table(source, source.name, dataset, SCHEMA, out / "part.parquet")
-        rows = fold_table(base=None, without=(), staged={source.name: out / "part.parquet"}, out=out, dataset=dataset)
-    assert rows == expected
+        done = fold_table(base=None, without=(), staged={source.name: out / "part.parquet"}, out=out, dataset=dataset)
+    assert done.rows == expected
     (out / "digests.json").write_text(staged.digests.model_dump_json())
 
 

@@ -257,6 +257,8 @@ class Dataset(StrictModel):
                 problems.append("layout.cadence needs coordinates.t")
             if self.layout.sort_by:
                 problems.append("layout.sort_by belongs to tables (format: parquet)")
+            if self.layout.key:
+                problems.append("layout.key belongs to tables (format: parquet)")
         if self.format == "parquet" and self.resources and self.resources.dask:
             problems.append("resources.dask belongs to grids (format: zarr)")
         problems += access_problems(self)

@@ -21,6 +21,11 @@ class Layout(StrictModel):
     """How the data lies in the store."""
 
     sort_by: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    """tables: the columns that tell all rows apart"""
+    duplicates: Literal["refuse", "drop_same", "last"] = "refuse"
+    """tables: what becomes of rows with one ``key``: an error; those that are equal in all columns stand once; or the
+    one of the last file (by name, and the last of it) stands"""
     row_group_rows: int = Field(default=250_000, ge=100)
     chunks: dict[str, int] = {}
     plain: bool = True
@@ -46,6 +51,15 @@ class Layout(StrictModel):
             if size < 1:
                 raise ValueError(f"{name}: a chunk holds at least 1 value, not {size}")
         return value
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Layout:
+        if self.duplicates != "refuse" and not self.key:
+            raise ValueError(f"duplicates: {self.duplicates} needs key: the columns that tell rows apart")
+        twice = sorted({column for column in self.key if self.key.count(column) > 1})
+        if twice:
+            raise ValueError(f"key names {', '.join(twice)} twice")
+        return self
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Layout:
