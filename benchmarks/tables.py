@@ -120,7 +120,8 @@ def geopandas(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     import pandas as pd
 
     with clock:
-        table = pd.read_csv(table_file(inputs), na_values=["no data"]).rename(columns={"long": "lon"})
+        table = pd.read_csv(table_file(inputs), na_values=["no data"], dtype={"gbrmpa_reef_id": str})
+        table = table.rename(columns={"long": "lon"})
         times = pd.to_datetime(table["time"], format="%Y-%m-%d %H:%M:%S")
         table["time"] = times.dt.tz_localize(ZONE).dt.tz_convert("UTC")
         points = gpd.points_from_xy(table["lon"], table["lat"], crs="OGC:CRS84")
