@@ -61,7 +61,7 @@ def test_an_id_that_would_break_a_path_or_url_is_refused(slug):
         ({"convert": [{"read_netcdf": {}}]}, "convert of a table needs one of read_csv, read_vector"),
         ({"convert": [{"read_csv": {}}, {"read_csv": {}}]}, "read_csv stands twice"),
         ({"layout": {"chunks": {"time": 3}}}, "belong to grids"),
-        ({"layout": {"row_group_rows": 1}}, "greater than or equal to 1000"),
+        ({"layout": {"row_group_rows": 1}}, "greater than or equal to 100"),
         ({"coordinates": {"x": "lon"}}, "coordinates x and y come together"),
         ({"source": {"kind": "http", "url": "ftp://x"}}, "does not start with http:// or https://"),
         ({"source": {"kind": "local", "url": "http://x"}}, "is not a folder or file of this machine"),
