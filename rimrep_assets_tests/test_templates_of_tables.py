@@ -250,7 +250,8 @@ def test_a_file_with_metadata_of_fields_is_read_by_everybody_as_before(explained
     if "Parquet" in pyogrio.list_drivers():
         assert pyogrio.read_dataframe(data).crs.equals("OGC:CRS84")
     with duckdb.connect() as connection:
-        rows = connection.sql(f"SELECT count(*), min(temperature), any_value(site) FROM '{data}'").fetchone()
+        asked = "SELECT count(*), min(temperature), any_value(site) FROM read_parquet(?)"
+        rows = connection.execute(asked, [str(data)]).fetchone()
     assert rows == (6, 26.5, "Davies Reef")
     assert str(pq.read_schema(data).field("site").type) == "string"
     assert np.isclose(pd.read_parquet(data)["temperature"].max(), 27.75)
