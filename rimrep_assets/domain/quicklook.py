@@ -87,7 +87,8 @@ def _is_time(step: xr.DataArray, t: str | None) -> bool:
 
 
 def draw_table(path: Path, facts: Facts, dataset: Dataset, title: str) -> bytes | None:
-    """A PNG of the GeoParquet (a file, or a folder of parts): series of its measurements where rows have times, else a map; None without both.
+    """A PNG of the GeoParquet (a file, or a folder of parts): series of its measurements where rows have times, else
+    a map; None without both.
 
     Read in batches, only the columns that are drawn. A series is the mean of all rows in ``BINS`` spans of time, with
     the range from the lowest to the highest; of shapes every n-th is drawn, at most ``MOST_SHAPES``.

@@ -53,7 +53,8 @@ class _Column:
 
 def measure_table(data: Path, dataset: Dataset) -> Facts:
     """Measure what is published (a file, or a folder of parts), batch by batch: rows, and per column (without the
-    covering) type, nulls, least and greatest value; the extents from the covering (reprojected to WGS 84) and from ``coordinates.t``.
+    covering) type, nulls, least and greatest value; the extents from the covering (reprojected to WGS 84) and from
+    ``coordinates.t``.
 
     A calendar date counts as its midnight UTC. Longitudes above 180 are told as degrees west; a west greater than
     east means that the data crosses the antimeridian.

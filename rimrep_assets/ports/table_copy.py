@@ -34,17 +34,14 @@ class TableCopy:
         `_metadata`, and then the parts that are no more are removed. Where an object and a folder change places, the
         old one goes before the new one comes: a folder of files cannot hold both under one name.
         """
-        wanted = table_objects(record.objects)
-        there = self._there()
-        in_place = "" in wanted
-        for name in sorted(there, key=lambda name: (name != FOOTERS, name)):
-            if (name == "") != in_place or (name == FOOTERS and there.keys() - {FOOTERS}):
-                self.store.delete(f"{self.places.table}{name}")
+        wanted, there = table_objects(record.objects), self._there()
+        first = {name for name in there if name == FOOTERS or (name == "") != ("" in wanted)}
+        for name in sorted(first):
+            self.store.delete(f"{self.places.table}{name}")
         for name in sorted(wanted, key=lambda name: (name == FOOTERS, name)):
             self.store.copy(wanted[name].path, f"{self.places.table}{name}")
-        for name in sorted(there.keys() - wanted.keys() - {""}):
-            if not in_place:
-                self.store.delete(f"{self.places.table}{name}")
+        for name in sorted(there.keys() - wanted.keys() - first):
+            self.store.delete(f"{self.places.table}{name}")
 
     def differences(self, record: ReleaseRecord) -> list[str]:
         """What of the copy is missing, too much or of another size, in words; reads no data."""
