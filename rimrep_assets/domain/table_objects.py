@@ -160,10 +160,13 @@ class ObjectsWriter:
         self._folder.rename(self._data)
 
     def abandon(self) -> None:
-        """Leave nothing."""
-        if self._sink is not None:
-            self._sink.close()
-        _remove(self._folder)
+        """Leave nothing of what is not finished."""
+        try:
+            if self._writer is not None and self._sink is not None:
+                self._writer.close()
+                self._sink.close()
+        finally:
+            _remove(self._folder)
 
     def _begin(self) -> None:
         import pyarrow as pa
