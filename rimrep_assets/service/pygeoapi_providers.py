@@ -30,6 +30,7 @@ from pygeoapi.provider.base import (
 from pygeoapi.provider.parquet import ParquetProvider
 from pygeoapi.util import crs_transform
 
+from rimrep_assets.domain.table_objects import METADATA
 from rimrep_assets.service.pygeoapi_coverages import CoverageProvider
 from rimrep_assets.service.pygeoapi_values import interval, json_type, json_value, moment_scalar, scalar
 
@@ -42,7 +43,8 @@ ROW = "__row"
 
 
 class FeatureProvider(ParquetProvider):
-    """Serves one GeoParquet or plain Parquet table; ``data.source`` is a path, ``s3://`` or ``https://`` address."""
+    """Serves one GeoParquet or plain Parquet table; ``data.source`` is a path, ``s3://`` or ``https://`` address: of
+    the one object, or of the ``_metadata`` that lies beside the parts."""
 
     def __init__(self, provider_def: dict[str, Any]) -> None:
         BaseProvider.__init__(self, provider_def)
@@ -231,11 +233,15 @@ class FeatureProvider(ParquetProvider):
 
 
 def _open_table(source: str) -> Any:
+    in_parts = source.endswith(f"/{METADATA}")
     if "://" not in source:
-        return pads.dataset(source, format="parquet")
+        return pads.parquet_dataset(source) if in_parts else pads.dataset(source, format="parquet")
     from fsspec.core import url_to_fs
     from pyarrow.fs import FSSpecHandler, PyFileSystem
 
     options = {"default_cache_type": "none"} if source.startswith("s3://") else {}
     filesystem, path = url_to_fs(source, **options)
-    return pads.dataset(path, filesystem=PyFileSystem(FSSpecHandler(filesystem)), format="parquet")
+    opened = PyFileSystem(FSSpecHandler(filesystem))
+    if in_parts:
+        return pads.parquet_dataset(path, filesystem=opened)
+    return pads.dataset(path, filesystem=opened, format="parquet")
