@@ -24,7 +24,7 @@ from rimrep_assets.domain.table_version import TableVersion
 if TYPE_CHECKING:
     import pyproj
 
-LIKELY = 25
+SURE = 70
 """percent: so sure must pyproj be of the code of a CRS that is told in words alone"""
 
 
@@ -114,11 +114,11 @@ def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     """Whether two descriptions are of one CRS, whichever order of axes they tell: files have x first."""
     if one.equals(other, ignore_axis_order=True) or one.to_2d().equals(other.to_2d(), ignore_axis_order=True):
         return True
-    codes = {crs.to_2d().to_authority(min_confidence=LIKELY) for crs in (one, other)}
-    if None not in codes and len(codes) == 1:
-        return True
+    codes = {crs.to_2d().to_authority(min_confidence=SURE) for crs in (one, other)}
+    if None not in codes:
+        return len(codes) == 1
     # A projection of somebody's own has no code: then what it does to a place decides.
-    return None in codes and _same_places(one, other)
+    return _same_places(one, other)
 
 
 def _same_places(one: pyproj.CRS, other: pyproj.CRS) -> bool:
@@ -130,11 +130,11 @@ def _same_places(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     if one.is_geographic:
         return True
     # Metres about the origin of most projections, and far from it.
-    x, y = np.array([0.0, 5e5, 1e6]), np.array([0.0, 7e6, -2e6])
+    x, y = np.array([0.0, 5e5, 1e6]), np.array([0.0, 3e6, -2e6])
     found = [pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y) for crs in (one, other)]
     return bool(np.allclose(found[0], found[1], rtol=0, atol=1e-9, equal_nan=True))
 
 
 def _named(crs: pyproj.CRS) -> str:
-    authority = crs.to_authority(min_confidence=LIKELY)
+    authority = crs.to_authority(min_confidence=SURE)
     return ":".join(authority) if authority else str(crs.name)
