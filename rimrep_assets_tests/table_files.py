@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from rimrep_assets_tests.worlds import TABLE, TABLE_YAML
+from rimrep_assets_tests.worlds import TABLE_YAML
 
 Rows = list[tuple[Any, ...]]
 KEPT = "2024-06_kept"
@@ -157,6 +157,8 @@ def rows_published(path: Path, kind: Kind) -> Rows:
     if "time" in frame:
         frame["time"] = [time.tz_convert("UTC").isoformat() for time in frame["time"]]
     columns = [[None if pd.isna(v) else v for v in frame[name]] for name in COLUMNS[kind.ending]]
-    shapes = [None if g is None else (shapely.normalize(g) if kind.ending == "geojson" else g).wkb for g in frame.geometry]
+    shapes = [
+        None if g is None else (shapely.normalize(g) if kind.ending == "geojson" else g).wkb for g in frame.geometry
+    ]
     rows = list(zip(*columns, shapes, strict=True))
     return rows if kind.order else kind.ordered(rows)

@@ -131,9 +131,7 @@ def test_a_box_and_a_time_give_the_points_that_pandas_finds_and_the_polygons_tha
     begin, end = (t.tz_localize("UTC") for t in span)
     frame = served.points
     at = frame[
-        frame["long"].between(box[0], box[2])
-        & frame["lat"].between(box[1], box[3])
-        & frame["time"].between(begin, end)
+        frame["long"].between(box[0], box[2]) & frame["lat"].between(box[1], box[3]) & frame["time"].between(begin, end)
     ]
     answer = served.items(TABLE, **asked)
     assert answer["numberMatched"] == len(at)
@@ -194,5 +192,5 @@ def test_stac_leads_to_both_and_geopandas_opens_what_it_names(served):
     zones = read[CLOSURES].sort_values("zone")
     assert [str(day) for day in zones["closed"]] == [str(day) for day in served.closures["closed"]]
     shapes = zip(zones.geometry, served.closures.geometry, strict=True)
-    assert all(ours is None and theirs is None or ours.equals(theirs) for ours, theirs in shapes)
+    assert all((ours is None and theirs is None) or ours.equals(theirs) for ours, theirs in shapes)
     assert items[CLOSURES].common_metadata.start_datetime == DAYS[0].tz_localize("UTC").to_pydatetime()

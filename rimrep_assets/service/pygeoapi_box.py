@@ -30,7 +30,9 @@ class Box:
         half = len(bbox) // 2
         west, south, east, north = (float(n) for n in (bbox[0], bbox[1], bbox[half], bbox[half + 1]))
         sides = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-        self._shape, projected = _in_own_crs(shapely.union_all([shapely.box(w, south, e, north) for w, e in sides]), crs)
+        self._shape, projected = _in_own_crs(
+            shapely.union_all([shapely.box(w, south, e, north) for w, e in sides]), crs
+        )
         shapely.prepare(self._shape)
         xmin, ymin, xmax, ymax = (pc.field(*covering[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
         self.surely = None
