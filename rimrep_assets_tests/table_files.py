@@ -135,7 +135,9 @@ def rows_in_file(path: Path, kind: Kind) -> Rows:
     found: Rows = []
     notes = frame["note"] if "note" in frame else [""] * len(frame)
     numbers = [[_number(text) for text in frame[name]] for name in ("lon", "lat", "temperature", "depth")]
-    for site, lon, lat, time, heat, depth, note in zip(frame["site"], *numbers[:2], times, *numbers[2:], notes):
+    for site, lon, lat, time, heat, depth, note in zip(
+        frame["site"], *numbers[:2], times, *numbers[2:], notes, strict=True
+    ):
         point = None if lon is None or lat is None else shapely.Point(lon, lat).wkb
         found.append((site, lon, lat, time.isoformat(), heat, depth, note or None, point))
     return found

@@ -1,7 +1,7 @@
 """Which rows of a table intersect a box that pygeoapi is asked for.
 
-Here belongs the box: a condition on the GeoParquet covering, which leaves row groups unread, and the look at shapes whose
-bounds reach into the box although they may not. Not here: reading rows and writing features (``pygeoapi_providers``).
+Here belongs the box: a condition on the GeoParquet covering, which leaves row groups unread, and the look at shapes
+whose bounds reach into the box although they may not. Not here: reading rows and writing features (``pygeoapi_providers``).
 Source: https://docs.ogc.org/is/17-069r4/17-069r4.html#_parameter_bbox
 """
 
@@ -22,8 +22,8 @@ STEPS = 64
 class Box:
     """``bbox`` in degrees as it is asked for (a west above the east crosses 180°), in the table's ``crs``.
 
-    ``may``: which rows may intersect it, by the ``covering`` (edge to path) alone; ``surely``: those of them that lie in
-    it wholly, or None where nothing can be said.
+    ``may``: which rows may intersect it, by the ``covering`` (edge to path) alone; ``surely``: those of them that lie
+    in it wholly, or None where nothing can be said.
     """
 
     def __init__(self, bbox: Sequence[float], covering: Mapping[str, Sequence[str]], crs: Any) -> None:

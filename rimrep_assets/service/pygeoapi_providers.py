@@ -4,10 +4,10 @@ Here belongs what the running pygeoapi does with one of our tables or grids. Not
 classes (``domain/pygeoapi``). Only pygeoapi imports this module: it loads pygeoapi, pyarrow and xarray.
 
 Mended against pygeoapi 0.21: features carry their own id and not a row's number; a bbox selects what intersects it,
-quickly by the GeoParquet covering; the covering and binary columns are no properties; every field has a type; times with and
-without timezone are compared in UTC; the geometry column may have any name; ``numberMatched`` is the true count; a
-coverage honours ``bbox`` without ``subset``, says its axes in the array's order, and never changes the process's
-working folder.
+by the GeoParquet covering and then by shape; the covering and binary columns are no properties; every field has a
+type; times with and without timezone are compared in UTC; the geometry column may have any name; ``numberMatched`` is
+the true count; a coverage honours ``bbox`` without ``subset``, says its axes in the array's order, and never changes
+the process's working folder.
 """
 
 from __future__ import annotations
