@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -80,7 +81,7 @@ def write_closures(world: World) -> geopandas.GeoDataFrame:
     return frame
 
 
-@dataclass
+@dataclass(repr=False)
 class Served:
     """Both datasets, published and served, and what their providers have."""
 
@@ -90,9 +91,14 @@ class Served:
     closures: geopandas.GeoDataFrame
 
     def items(self, dataset: str, **query: Any) -> Any:
+        """What pygeoapi answers; it refuses a time in which, by the collection's extent, there is nothing."""
         asked = urlencode({"f": "json", "limit": 100, **query})
-        with urlopen(f"{self.pygeoapi.url}/collections/{dataset}/items?{asked}") as answer:
-            return json.load(answer)
+        try:
+            with urlopen(f"{self.pygeoapi.url}/collections/{dataset}/items?{asked}", timeout=60) as answer:
+                return json.load(answer)
+        except HTTPError as refusal:
+            assert refusal.code == 400 and "datetime" in query
+            return {"numberMatched": 0, "features": []}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +125,7 @@ def interval(begin: pd.Timestamp, end: pd.Timestamp) -> str:
 EDGES = st.tuples(st.integers(0, 8), st.integers(0, 7), st.integers(1, 6), st.integers(1, 6)).map(
     lambda n: (144.83 + n[0] * 0.5, -15.13 + n[1] * 0.5, 144.83 + (n[0] + n[2]) * 0.5, -15.13 + (n[1] + n[3]) * 0.5)
 )
-SPANS = st.tuples(st.integers(-8, 380), st.integers(0, 200)).map(
+SPANS = st.tuples(st.integers(-8, 160), st.integers(0, 200)).map(
     lambda h: (DAYS[0] + pd.Timedelta(hours=h[0]), DAYS[0] + pd.Timedelta(hours=h[0] + h[1]))
 )
 
@@ -142,7 +148,8 @@ def test_a_box_and_a_time_give_the_points_that_pandas_finds_and_the_polygons_tha
         assert feature["properties"]["temperature"] == row["temperature"]
     zones = served.closures
     closed = pd.to_datetime(zones["closed"]).dt.tz_localize("UTC")
-    there = zones[zones.intersects(shapely.box(*box)) & closed.between(begin, end)]
+    # A date is its whole day: any instant of it is in it.
+    there = zones[zones.intersects(shapely.box(*box)) & closed.between(begin.floor("D"), end.floor("D"))]
     answer = served.items(CLOSURES, **asked)
     assert answer["numberMatched"] == len(there)
     assert sorted(f["properties"]["zone"] for f in answer["features"]) == sorted(there["zone"])

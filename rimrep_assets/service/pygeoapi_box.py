@@ -1,7 +1,8 @@
 """Which rows of a table intersect a box that pygeoapi is asked for.
 
 Here belongs the box: a condition on the GeoParquet covering, which leaves row groups unread, and the look at shapes
-whose bounds reach into the box although they may not. Not here: reading rows and writing features (``pygeoapi_providers``).
+whose bounds reach into the box although they may not. Not here: reading rows and writing features
+(``pygeoapi_providers``).
 Source: https://docs.ogc.org/is/17-069r4/17-069r4.html#_parameter_bbox
 """
 
