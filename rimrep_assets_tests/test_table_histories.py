@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rimrep_assets.domain import table_fold
 from rimrep_assets_tests.grid_changes import QUICK
 from rimrep_assets_tests.homes import take_proposed
 from rimrep_assets_tests.table_files import KEPT, KINDS, SCHEMA
@@ -74,6 +75,27 @@ def change(life: Life, kind: str, place: int, seed: int) -> None:
 
 def begun(benches, root, kind: str) -> Life:
     return Life(root / uuid.uuid4().hex, KINDS[kind], benches[kind])
+
+
+def test_an_append_that_is_put_behind_the_old_rows_is_no_clean_rebuild(benches, tmp_path, monkeypatch):
+    """The gate does not see it, since every value is right: the comparison with a rebuild must."""
+    life = begun(benches, tmp_path, "sorted")
+    life.publish()
+    life.put("2024-01_0", 2)
+
+    def behind(rows, spill):
+        return in_order(rows, spill) if rows._base is None else both(rows)
+
+    def both(rows):
+        yield from rows._base_run(1 << 20)
+        yield from rows._parts_run(1 << 20)
+
+    in_order = table_fold._Rows.in_order
+    monkeypatch.setattr(table_fold._Rows, "in_order", behind)
+    with pytest.raises(AssertionError, match="neither the old table nor the new one"):
+        life.publish()
+    with pytest.raises(AssertionError, match="data is not that of a clean rebuild"):
+        ends_as_a_clean_rebuild(life)
 
 
 ALL = pytest.mark.faults
