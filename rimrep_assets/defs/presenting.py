@@ -60,6 +60,7 @@ def facts_metadata(record: ReleaseRecord) -> dict[str, Any]:
         found["dimensions"] = _dimensions(record)
     if facts.variables:
         found["variables"] = _variables(record, open_data)
+    found |= {f"left out: {what}": count for what, count in facts.left_out.items()}
     if facts.missing_times:
         found["missing times"] = len(facts.missing_times)
     return {name: value for name, value in found.items() if value is not None}

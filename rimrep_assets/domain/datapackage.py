@@ -101,6 +101,7 @@ def complete(
         **({"bytes": edition.bytes} if edition.bytes is not None else {}),
         **({"parts": list(edition.parts)} if edition.parts else {}),
         **({"missing_times": list(facts.missing_times)} if facts.missing_times else {}),
+        **({"left_out": dict(facts.left_out)} if facts.left_out else {}),
         "statistics": _statistics(facts),
         "addresses": addresses.model_dump(),
     }

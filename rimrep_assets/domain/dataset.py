@@ -46,6 +46,19 @@ from rimrep_assets.domain.table_readers import (
     ReadVector,
     Unzip,
 )
+from rimrep_assets.domain.table_steps import (
+    IN_ORDER,
+    WITHOUT_ORDER,
+    Cast,
+    ColumnMetadata,
+    Concat,
+    FromName,
+    JoinGeometry,
+    Pivot,
+    Values,
+    order_of,
+    table_step_problems,
+)
 from rimrep_assets.domain.worker_resources import Resources
 
 TAKEN = frozenset({"assets", "catalog", "collection", "collections", "commits", "items", "pygeoapi", "stac", "staging"})
@@ -123,6 +136,20 @@ class Convert(StrictModel):
     unpack: Unpack | None = None
     repack: Repack | None = None
     attributes: AttributesStep | None = None
+    where: dict[str, Values] = {}
+    add_columns: dict[str, bool | int | float | str | FromName] = {}
+    pivot: Pivot | None = None
+    join_geometry: JoinGeometry | None = None
+    cast: Cast = Cast()
+    column_metadata: ColumnMetadata | None = None
+    concat: Concat = Concat()
+    order: tuple[str, ...] = ()
+    """names of the steps that change a table, as they stand; the other steps have a fixed place"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_order(cls, steps: Any) -> Any:
+        return {**steps, "order": order_of(steps)} if isinstance(steps, dict) and "order" not in steps else steps
 
     def reader(self) -> str:
         """The name of the step that reads a grid's files."""
@@ -130,8 +157,15 @@ class Convert(StrictModel):
 
     def steps_of_grids(self) -> list[str]:
         """Names of the steps declared here that only grids have."""
-        both = ("unzip", *TABLE_READERS, "rename", "drop_columns")
-        return [n for n in Convert.model_fields if n not in both and getattr(self, n) not in (None, Unite())]
+        tables = ("unzip", *TABLE_READERS, *IN_ORDER, *WITHOUT_ORDER, "order")
+        return [n for n in Convert.model_fields if n not in tables and getattr(self, n) not in (None, Unite())]
+
+    def steps_of_tables(self) -> list[str]:
+        """Names of the steps declared here that only tables have."""
+        readers = self.table_readers() + (["unzip"] if self.unzip else [])
+        alone = [step for step in self.order if step not in ("rename", "clip")]
+        plain = {"cast": Cast(), "column_metadata": None, "concat": Concat()}
+        return readers + alone + [step for step, default in plain.items() if getattr(self, step) != default]
 
     def table_readers(self) -> list[str]:
         """Names of the steps declared here that read a table's files; a table has exactly one."""
@@ -193,7 +227,6 @@ class Dataset(StrictModel):
             problems.append("limited data needs data_sharing_agreement: the reference of the agreement")
         if self.partition and not self.coordinates.t:
             problems.append("partition needs coordinates.t")
-        table_steps = self.convert.table_readers() + (["unzip"] if self.convert.unzip else [])
         if self.format == "parquet":
             if len(self.convert.table_readers()) != 1:
                 problems.append(f"convert of a table needs one of {', '.join(TABLE_READERS)}")
@@ -205,9 +238,12 @@ class Dataset(StrictModel):
                 problems.append(f"layout.{' and layout.'.join(grids_alone)} belong to grids (format: zarr)")
             if bool(self.coordinates.x) != bool(self.coordinates.y):
                 problems.append("coordinates x and y come together")
+            problems += table_step_problems(self.convert, self.coordinates)
         else:
-            if table_steps or self.convert.drop_columns:
-                problems.append(f"{', '.join(table_steps) or 'drop_columns'}: a step of tables (format: parquet)")
+            if table_steps := self.convert.steps_of_tables():
+                problems.append(f"{', '.join(table_steps)}: a step of tables (format: parquet)")
+            if self.convert.clip and self.convert.clip.cut:
+                problems.append("clip.cut belongs to tables (format: parquet)")
             if self.coordinates.geometry:
                 problems.append("coordinates.geometry belongs to tables; a grid has x and y")
             if not (self.coordinates.x and self.coordinates.y):
@@ -230,6 +266,7 @@ class Dataset(StrictModel):
         return self
 
 
+STEPS = tuple(name for name in Convert.model_fields if name != "order")
 SENSITIVE = "sensitive data is not supported by this platform: it must not be published"
 
 
@@ -274,10 +311,12 @@ def _steps_by_name(steps: Any, problems: list[str]) -> dict[str, Any]:
         name, options = next(iter(step.items())) if isinstance(step, dict) and len(step) == 1 else (step, None)
         if not isinstance(name, str):
             problems.append(f"convert step {number} is not '- name: {{options}}'")
-        elif name not in Convert.model_fields:
-            problems.append(f"convert step {number}: unknown step {name!r}{nearest(name, Convert.model_fields)}")
+        elif name not in STEPS:
+            problems.append(f"convert step {number}: unknown step {name!r}{nearest(name, STEPS)}")
         elif name in found:
             problems.append(f"convert step {number}: {name} stands twice")
+        elif name == "join_geometry" and isinstance(options, dict) and "content" in options:
+            problems.append("unknown key 'content' in convert.join_geometry")
         else:
             found[name] = {} if options is None else options
     return found

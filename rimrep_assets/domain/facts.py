@@ -70,6 +70,8 @@ class Facts(_Value):
     """ISO 8601, UTC, ending in Z"""
     missing_times: tuple[str, ...] = ()
     """with a declared cadence: times of the axis that no source file covers"""
+    left_out: dict[str, int] = {}
+    """tables: what of the source files is not published by a declared rule, in words, and how much of it"""
     crs: str | None = None
     """an authority code such as EPSG:4283, or the CRS's name where it has none"""
 

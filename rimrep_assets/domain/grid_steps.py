@@ -83,10 +83,13 @@ class Clip(StrictModel):
     0..360, whichever the files have; west > east crosses the antimeridian. On a curvilinear grid the smallest rectangle
     of indexes is published that holds all cells within; its cells outside the box stay. ``z``: least and largest value
     of the vertical axis, inclusive.
+
+    Of a table the rows are published whose place or geometry meets the box. ``cut``: geometries are cut to it.
     """
 
     bbox: Box | None = None
     z: tuple[float, float] | None = None
+    cut: bool = False
 
     @model_validator(mode="after")
     def _holds_something(self) -> Clip:

@@ -25,6 +25,8 @@ class FileProof(StrictModel):
     compared: int
     sampled: int
     differences: tuple[str, ...] = ()
+    left_out: dict[str, int] = {}
+    """what of the file is not published by a declared rule, in words, and how much of it"""
     digests: FileDigests | None = None
     """tables: of the values that were read from the source, which later versions that keep the file are held against"""
 

@@ -34,6 +34,7 @@ class SourceTable:
     a geometry in the file. ``reader``: the step that read it. ``keep``: the same table of some columns alone, where
     that saves reading. ``types``: of columns whose cells are of one type whatever they hold, since the file says so.
     ``left_out``: once the blocks have been read, what of the file is not published and how much of it, in words.
+    ``may_be_empty``: a step may have left out all rows.
     """
 
     file: str
@@ -50,6 +51,7 @@ class SourceTable:
     keep: Callable[[Sequence[str]], SourceTable] | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     left_out: Callable[[], Mapping[str, int]] = dict
+    may_be_empty: bool = False
 
     def zone(self, column: str) -> str | None:
         """The zone of a column's times that carry none."""
@@ -58,6 +60,11 @@ class SourceTable:
     def column_type(self, column: str, kind: str) -> ColumnType:
         """The type ``kind`` as this file writes it in ``column``."""
         return ColumnType(kind, timezone=self.zone(column), decimal=self.decimal)
+
+
+def counting(table: SourceTable, counted: Mapping[str, int]) -> Callable[[], Mapping[str, int]]:
+    """``left_out`` of ``table`` with what one more step counts; of what it left out of nothing, nothing is said."""
+    return lambda: {**table.left_out(), **{what: count for what, count in counted.items() if count}}
 
 
 def one_after_the_other(tables: Sequence[SourceTable], file: str) -> SourceTable:

@@ -45,6 +45,7 @@ class Part(StrictModel):
     rows: int
     crs: dict[str, Any] | None = None
     misfits: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, int] = {}
     digests: FileDigests | None = None
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_column_metadata import field_metadata
+from rimrep_assets.domain.table_concat import differing_columns
 from rimrep_assets.domain.table_objects import batches_of
 from rimrep_assets.domain.table_order import MERGED_BYTES, MOST_RUNS, Run, in_order
 from rimrep_assets.domain.table_part import (
@@ -45,6 +47,7 @@ def fold_table(
     staged: Mapping[str, Path],
     out: Path,
     dataset: Dataset,
+    schema: Mapping[str, Any] | None = None,
 ) -> int:
     """Write ``out/data.parquet`` (a folder of parts where it is larger than ``layout.object_bytes``) and
     ``out/rows.parquet``; return the number of rows.
@@ -52,6 +55,7 @@ def fold_table(
     Rows: those of ``base`` except of the source files ``without`` and of those staged again, plus the parts
     ``staged`` (source file to part). Order: ``layout.sort_by``, nulls last, then source file and row. Columns:
     those of the files in the order of their names, each where it is first met; then geometry, bbox and fid.
+    ``schema``: the curated Table Schema, whose words about columns go into the file.
     Memory: about 0.5 GB at any number of rows.
     Raises: DataError where files disagree on a column's type or on the CRS, where an own ``fid`` is not a key,
     and where no file is left.
@@ -65,7 +69,7 @@ def fold_table(
     columns = _united(files, dataset)
     out.mkdir(parents=True, exist_ok=True)
     rows = _Rows(base, kept, staged, files, columns, dataset)
-    with TableWriter(out, columns, files, dataset) as writer:
+    with TableWriter(out, columns, files, dataset, field_metadata(schema)) as writer:
         writer.write(rows.in_order(spill=str(out)))
     if "fid" in columns:
         _refuse_broken_key(out / "data.parquet", columns["fid"], str(out))
@@ -107,6 +111,8 @@ def _united(files: Mapping[str, FileContents], dataset: Dataset) -> dict[str, st
     if len(systems) > 1:
         among = "; ".join(f"{name} in {_some(named)}" for name, named in sorted(systems.items()))
         problems.append(f"the files have more than one CRS: {among}")
+    if dataset.convert.concat.columns == "same":
+        problems += differing_columns({file: about.columns for file, about in files.items()})
     if problems:
         raise DataError(problems)
     geometry = geometry_column(dataset)

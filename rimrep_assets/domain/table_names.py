@@ -1,11 +1,16 @@
 """Names of columns that the platform gives to a published table.
 
-Here belongs what follows from the dataset's coordinates alone. Not here: the columns of files (``table_source``).
+Here belongs what follows from the dataset's coordinates alone, and saying that a column is not there. Not here: the
+columns of files (``table_source``).
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.domain.source_table import SourceTable
 
 MADE_GEOMETRY = "geometry"
 
@@ -27,3 +32,18 @@ def platform_columns(dataset: Dataset) -> tuple[str, ...]:
     made = (MADE_GEOMETRY,) if makes_points(dataset) else ()
     covering = ("bbox",) if geometry_column(dataset) else ()
     return (*made, *covering, "fid")
+
+
+def is_layers(table: SourceTable, column: str) -> bool:
+    """Whether a column is the geometry of a layer, which has a name only by its format."""
+    return column == table.geometry and table.reader == "read_vector"
+
+
+def absent(key: str, column: str, there: Sequence[str]) -> str:
+    """That ``key`` of the catalog names a column that is not there, and those that are, nearest first."""
+
+    def likeness(other: str) -> float:
+        return difflib.SequenceMatcher(None, column.lower(), other.lower()).ratio()
+
+    listed = ", ".join(repr(other) for other in sorted(there, key=likeness, reverse=True))
+    return f"{key} names {column!r}, which is not in the data; its columns, nearest first: {listed or 'none'}"

@@ -109,6 +109,8 @@ class PartWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if error is None and self._rows == 0:
+                self._write_nothing()
             if error is None and self._held:
                 self._flush()
             if self._pending is not None and error is None:
@@ -158,6 +160,14 @@ class PartWriter:
             self._pending.result()
         run, self._held, self._weight = pa.Table.from_batches(self._held), [], 0
         self._pending = self._behind.submit(self._write_run, run)
+
+    def _write_nothing(self) -> None:
+        """A part without rows: steps may leave none of a file's."""
+        import pyarrow as pa
+
+        cells = [pa.array([], self._types[name]) for name in self._stored]
+        schema = self._schema_for(pa.record_batch(cells, names=self._stored))
+        self._held = [pa.record_batch([pa.array([], field.type) for field in schema], schema=schema)]
 
     def _write_run(self, run: pa.Table) -> None:
         import pyarrow as pa

@@ -28,6 +28,7 @@ from rimrep_assets.domain.table_published import PublishedReading, RowsByFile, d
 from rimrep_assets.domain.table_second_crs import crs_differences
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source
+from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_types import Misfit
 from rimrep_assets.domain.table_version import FILE, TableVersion, contents_of
 from rimrep_assets.domain.tabular import declared_types, typed_blocks
@@ -198,10 +199,10 @@ class _Comparison:
     def run(self, published: RowsByFile, count: int, made: Sequence[str]) -> None:
         """Read the file again and compare every value; ``count`` rows of it are published."""
         row = 0
-        if count == 0:
-            self._differences.append(f"{self.name}: none of its rows is published")
-            return
         try:
+            if count == 0 and self._has_rows():
+                self._differences.append(f"{self.name}: none of its rows is published")
+                return
             for block in self._source_blocks():
                 found = published.take(self.name, len(block))
                 if not self._same_rows(found, row, len(block)):
@@ -215,9 +216,14 @@ class _Comparison:
         if row < count and not self._differences:
             self._differences.append(f"{self.name}: {count} rows are published, the file has {row}")
 
+    def _has_rows(self) -> bool:
+        """Whether the steps leave any row of the file."""
+        return any(len(block) for block in open_source(self._path, self.name, self._dataset).blocks({}))
+
     def _source_blocks(self) -> Iterator[pa.RecordBatch]:
         table = open_source(self._path, self.name, self._dataset)
         declared = declared_types(table, self._dataset, self._schema)
+        table, _ = dropping(table, self._dataset, declared)
         types = {}
         for column in table.names:
             kind = self._kinds.get(column, "null")
@@ -275,7 +281,7 @@ class _Comparison:
         failures = (ValueError, KeyError, TypeError, IndexError, StopIteration, OSError, csv.Error, sqlite3.Error)
         chosen = {int(row) for row in rows}
         try:
-            return dict(chosen_rows(self._path, self._dataset, self._schema, self._kinds, chosen))
+            return dict(chosen_rows(self._path, self._dataset, self._schema, self._kinds, chosen, self.name))
         except (*failures, shapely.errors.ShapelyError) as error:
             return error
 

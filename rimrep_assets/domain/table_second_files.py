@@ -22,7 +22,7 @@ from rimrep_assets.domain.table_second_json import json_rows
 from rimrep_assets.domain.table_second_parquet import parquet_rows
 from rimrep_assets.domain.table_second_profiles import profile_rows
 from rimrep_assets.domain.table_second_rdata import rdata_rows
-from rimrep_assets.domain.table_second_row import Row, Rows
+from rimrep_assets.domain.table_second_row import Rows
 from rimrep_assets.domain.table_second_vector import vector_rows
 
 SECOND_READERS: dict[str, Callable[[Path, Any, set[int]], Rows]] = {
@@ -37,31 +37,31 @@ SECOND_READERS: dict[str, Callable[[Path, Any, set[int]], Rows]] = {
 """by step: ``(path, options, rows)`` to chosen rows"""
 
 
-def rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Iterator[Row]:
+def rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Rows:
     """The rows of the file at ``path`` whose numbers are among ``rows``, in their order, with the file's own names.
 
     Raises: ValueError, KeyError, TypeError, OSError, csv.Error or sqlite3.Error where it makes no sense of the file.
     """
     try:
-        yield from _rows_of(path, dataset, rows)
+        return (yield from _rows_of(path, dataset, rows))
     except (RuntimeError, AttributeError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Iterator[Row]:
+def _rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Rows:
     step = dataset.convert.table_readers()[0]
     read, options = SECOND_READERS[step], getattr(dataset.convert, step)
     if dataset.convert.unzip is None:
-        yield from read(path, options, rows)
-        return
+        return (yield from read(path, options, rows))
     with files_of(path, dataset) as members:
         before = 0
         for member in members:
             here = {row - before for row in rows if row >= before}
             count = yield from _shifted(read(member, options, here), before)
             if count is None:
-                return
+                return None
             before += count
+        return before
 
 
 @contextmanager

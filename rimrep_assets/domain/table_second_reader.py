@@ -15,13 +15,21 @@ from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_second_files import rows_of
-from rimrep_assets.domain.table_second_row import GEOMETRY, Row
+from rimrep_assets.domain.table_second_misfits import is_of
+from rimrep_assets.domain.table_second_row import GEOMETRY, Row, Rows
+from rimrep_assets.domain.table_second_steps import name_in_file, stepped_rows
 
 
 def chosen_rows(
-    path: Path, dataset: Dataset, schema: Mapping[str, Any] | None, kinds: Mapping[str, str], rows: Collection[int]
+    path: Path,
+    dataset: Dataset,
+    schema: Mapping[str, Any] | None,
+    kinds: Mapping[str, str],
+    rows: Collection[int],
+    name: str | None = None,
 ) -> Iterator[Row]:
-    """``(row, values by final column name)`` of ``rows`` (numbers from 0) of the file at ``path``.
+    """``(row, values by final column name)`` of ``rows`` (numbers from 0, after all steps) of the file at ``path``,
+    which is called ``name`` in its source (the last part of ``path``).
 
     ``kinds``: the published Table Schema type of each column, as which its cells are interpreted. A geometry is
     a shapely geometry. Raises: ValueError, KeyError or csv.Error where this reader cannot make sense of the file.
@@ -32,26 +40,44 @@ def chosen_rows(
     fields = {field["name"]: field for field in (schema or {}).get("fields", [])}
     options = getattr(dataset.convert, dataset.convert.table_readers()[0])
     zones, decimal = getattr(options, "timezone", None), getattr(options, "decimal", ".")
-    for row, raw in rows_of(path, dataset, set(rows)):
+
+    def read(wanted: set[int]) -> Rows:
+        return rows_of(path, dataset, wanted)
+
+    for row, raw in stepped_rows(read, name or path.name, dataset, set(rows)):
         shape = raw.pop(GEOMETRY, None)
         values: dict[str, Any] = {}
-        for key, cell in raw.items():
-            column = dataset.convert.rename.get(key, key)
-            if column in dataset.convert.drop_columns or column not in kinds:
+        for column, cell in raw.items():
+            if column not in kinds:
                 continue
             if column == geometry:
-                read = shapely.from_wkb if isinstance(cell, bytes) else shapely.from_wkt
-                shape = None if cell is None else read(cell)
+                shape = _shape(cell)
                 continue
+            key = name_in_file(column, dataset)
             zone = zones if isinstance(zones, str | None) else zones.get(key, zones.get("*"))
-            values[column] = interpreted(cell, kinds[column], fields.get(column, {}), zone, decimal)
+            field = fields.get(column, {})
+            if (
+                "type" in field
+                and dataset.convert.cast.drops(column)
+                and not is_of(cell, kinds[column], field, decimal)
+            ):
+                values[column] = None
+                continue
+            values[column] = interpreted(cell, kinds[column], field, zone, decimal)
         if geometry:
             values[geometry] = shape
         elif x and y:
-            place = [values[x], values[y]]
-            nowhere = any(edge is None or edge != edge for edge in place)
-            values["geometry"] = None if nowhere else shapely.Point(float(place[0]), float(place[1]))
+            place = [float("nan") if values.get(end) is None else float(values[end]) for end in (x, y)]
+            values["geometry"] = None if any(edge != edge for edge in place) else shapely.Point(place)
         yield row, values
+
+
+def _shape(cell: Any) -> Any:
+    import shapely
+
+    if cell is None or hasattr(cell, "geom_type"):
+        return cell
+    return shapely.from_wkb(cell) if isinstance(cell, bytes) else shapely.from_wkt(cell)
 
 
 def interpreted(cell: Any, kind: str, field: Mapping[str, Any], zone: str | None, decimal: str = ".") -> Any:

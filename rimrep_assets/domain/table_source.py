@@ -1,12 +1,11 @@
 """A source file of a table with its declared steps applied: which columns there are, and their cells by blocks.
 
-Here belongs which reader opens it, ``rename``, ``drop_columns`` and whether every column that the catalog names is
-there. Not here: the form of files (``table_csv`` and its neighbours) or the types of columns (``tabular``).
+Here belongs which reader opens it, and whether every column that the catalog names is there. Not here: the form of
+files (``table_csv`` and its neighbours), the steps (``table_steps_applied``) or the types of columns (``tabular``).
 """
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +18,19 @@ from rimrep_assets.domain.source_table import SourceTable, one_after_the_other
 from rimrep_assets.domain.table_csv import open_csv
 from rimrep_assets.domain.table_dwca import open_dwca
 from rimrep_assets.domain.table_json import open_json
-from rimrep_assets.domain.table_names import MADE_GEOMETRY, geometry_column, makes_points, platform_columns
+from rimrep_assets.domain.table_names import (
+    MADE_GEOMETRY,
+    absent,
+    geometry_column,
+    is_layers,
+    makes_points,
+    platform_columns,
+)
 from rimrep_assets.domain.table_parquet import open_parquet
 from rimrep_assets.domain.table_profiles import open_profiles
 from rimrep_assets.domain.table_rdata import open_rdata
 from rimrep_assets.domain.table_readers import SUFFIXES_IN_ZIP
+from rimrep_assets.domain.table_steps_applied import with_steps
 from rimrep_assets.domain.table_vector import open_vector
 from rimrep_assets.domain.table_zip import unzipped
 
@@ -39,30 +46,25 @@ def open_source(path: Path, name: str, dataset: Dataset) -> SourceTable:
     Raises: DataError naming everything that keeps the file from being read, and all columns that the catalog
     names and the file lacks, with those that it has, nearest first.
     """
-    raw = _opened(path, name, dataset)
-    table = with_steps(raw, dataset)
-    final = _final_names(table, name, dataset)
-    keep = [column for column in table.names if column in final]
-    if table is raw and table.keep is not None and len(keep) < len(table.names):
-        table = table.keep(keep)
-    kept = set(keep)
+    problems: list[str] = []
+    table = with_steps(_opened(path, name, dataset), name, dataset, problems)
+    own = str(dataset.coordinates.geometry)
+    final = {column: own if is_layers(table, column) else column for column in table.names}
+    problems += _problems(list(final.values()), dataset)
+    if problems:
+        raise DataError([f"{name}: {problem}" for problem in dict.fromkeys(problems)])
     return replace(
         table,
         file=name,
-        names=tuple(final[column] for column in keep),
-        blocks=lambda kinds: _renamed(table.blocks({c: kinds[final[c]] for c in keep if final[c] in kinds}), final),
-        times=frozenset(final[c] for c in table.times & kept),
-        texts=frozenset(final[c] for c in table.texts & kept),
+        names=tuple(final.values()),
+        blocks=lambda kinds: _called(table.blocks({c: kinds[new] for c, new in final.items() if new in kinds}), final),
+        times=frozenset(final[c] for c in table.times if c in final),
+        texts=frozenset(final[c] for c in table.texts if c in final),
         types={final[c]: kind for c, kind in table.types.items() if c in final},
         zones={final[c]: zone for c, zone in table.zones.items() if c in final},
         geometry=final.get(table.geometry) if table.geometry else None,
         keep=None,
     )
-
-
-def with_steps(table: SourceTable, dataset: Dataset) -> SourceTable:
-    """``table`` with the steps that change its rows and columns; a dataset that declares none gets it as it is."""
-    return table
 
 
 def _opened(path: Path, name: str, dataset: Dataset) -> SourceTable:
@@ -90,48 +92,18 @@ _READERS: dict[str, Callable[[Path, str, Any, Dataset], SourceTable]] = {
 """by step: opens a file as a table with its own names"""
 
 
-def _renamed(blocks: Iterator[pa.RecordBatch], final: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+def _called(blocks: Iterator[pa.RecordBatch], final: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     for block in blocks:
-        kept = [name for name in block.schema.names if name in final]
-        yield block.select(kept).rename_columns([final[name] for name in kept])
+        yield block.rename_columns([final[name] for name in block.schema.names])
 
 
-def _final_names(table: SourceTable, name: str, dataset: Dataset) -> dict[str, str]:
-    """Raw name to final name of the columns that stay; a layer's geometry is called as the coordinates say."""
-    rename, drop = dataset.convert.rename, dataset.convert.drop_columns
-    own = str(dataset.coordinates.geometry)
-    raw = [column for column in table.names if not _is_layers(table, column)]
-    renamed = {column: rename.get(column, column) for column in raw}
-    final = {column: new for column, new in renamed.items() if new not in drop}
-    there = [*final.values(), *([own] if len(raw) < len(table.names) else [])]
-    problems = [_absent("rename", old, raw) for old in rename if old not in raw]
-    problems += [_absent("drop_columns", old, list(renamed.values())) for old in drop if old not in renamed.values()]
-    for part, column in dataset.coordinates.named().items():
-        if column not in there:
-            problems.append(_absent(f"coordinates.{part}", column, there))
+def _problems(there: Sequence[str], dataset: Dataset) -> list[str]:
+    """What the catalog asks of the finished columns and they do not give."""
+    named = dataset.coordinates.named().items()
+    problems = [absent(f"coordinates.{part}", column, there) for part, column in named if column not in there]
     orders = {*there, geometry_column(dataset)}
-    problems += [_absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in orders]
-    problems += _clashes(there, dataset)
-    if problems:
-        raise DataError([f"{name}: {problem}" for problem in problems])
-    return {
-        column: own if _is_layers(table, column) else final[column]
-        for column in table.names
-        if column in final or _is_layers(table, column)
-    }
-
-
-def _is_layers(table: SourceTable, column: str) -> bool:
-    """Whether a column is the geometry of a layer, which has a name only by its format."""
-    return column == table.geometry and table.reader == "read_vector"
-
-
-def _absent(key: str, column: str, there: Sequence[str]) -> str:
-    def likeness(other: str) -> float:
-        return difflib.SequenceMatcher(None, column.lower(), other.lower()).ratio()
-
-    listed = ", ".join(repr(other) for other in sorted(there, key=likeness, reverse=True))
-    return f"{key} names {column!r}, which is not in the data; its columns, nearest first: {listed or 'none'}"
+    problems += [absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in orders]
+    return problems + _clashes(there, dataset)
 
 
 def _clashes(there: Sequence[str], dataset: Dataset) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.table_column_metadata import ARROW_SCHEMA, arrow_schema
 from rimrep_assets.domain.table_geometry import (
     EDGES,
     bbox_column,
@@ -109,7 +110,8 @@ def _repeating_texts(data: Path) -> list[str]:
 
     with pq.ParquetFile(parts_of(data)[0]) as parquet:
         texts = [field.name for field in parquet.schema_arrow if pa.types.is_string(field.type)]
-        first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=[0], columns=texts), None)
+        groups = list(range(min(parquet.num_row_groups, 1)))
+        first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=groups, columns=texts), None)
     return [name for name in texts if first is not None and repeats(first.column(name))]
 
 
@@ -128,7 +130,12 @@ class TableWriter:
     """Writes both files of a version row group by row group; ``rows`` counts."""
 
     def __init__(
-        self, out: Path, columns: Mapping[str, str], files: Mapping[str, FileContents], dataset: Dataset
+        self,
+        out: Path,
+        columns: Mapping[str, str],
+        files: Mapping[str, FileContents],
+        dataset: Dataset,
+        described: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -150,6 +157,7 @@ class TableWriter:
             kinds["fid"] = "string"
         self._kinds = kinds
         self._pandas = json.dumps(_pandas_metadata(kinds))
+        self._described = described or {}
         origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
         self._out, self._layout = out, dataset.layout
         self._data: ObjectsWriter | None = None
@@ -193,10 +201,18 @@ class TableWriter:
         return {name for name in texts if 2 * pc.count_distinct(_plain(group.column(name))).as_py() <= len(group)}
 
     def _about(self, cover: Cover) -> dict[str, str]:
-        """What the footer says of rows with that cover."""
+        """What the footer says of rows with that cover.
+
+        A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends: it is added too.
+        """
+        import pyarrow as pa
+
         told = {"pandas": self._pandas}
         if self._geometry and self._crs is not None:
             told["geo"] = json.dumps(geo_metadata(self._geometry, self._crs, cover.types, cover.bounds))
+        if self._described:
+            plain = pa.schema([(name, arrow_type(kind)) for name, kind in self._kinds.items()])
+            told[ARROW_SCHEMA] = arrow_schema(plain, told, self._described)
         return told
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:

@@ -19,6 +19,7 @@ from rimrep_assets.domain.table_geometry import bounds_of, bounds_of_points, is_
 from rimrep_assets.domain.table_part import PartWriter
 from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
+from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_times import TimeProblem
 from rimrep_assets.domain.table_types import (
     MOST_MISFITS,
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class StagedTable:
     """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, up to five cells of every
-    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, the
-    ``digests`` of the values that were read, and ``left_out``: what of the file is not published and how much of it, in
-    words."""
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, also of those
+    that ``cast`` dropped, the ``digests`` of the values that were read, and ``left_out``: what of the file is not
+    published and how much of it, in words."""
 
     rows: int
     crs: dict[str, Any] | None
@@ -57,6 +58,7 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
     """
     table = open_source(source, name, dataset)
     declared = declared_types(table, dataset, schema)
+    table, dropped = dropping(table, dataset, declared)
     told = {column: ColumnType(kind) for column, kind in table.types.items()}
     unknown = {column for column in table.names if column not in declared and column not in told}
     types, misfits = _settle(table, dataset, {}, unknown)
@@ -67,6 +69,7 @@ def stage_table(source: Path, name: str, dataset: Dataset, schema: Mapping[str, 
         types, shown = _settle(table, dataset, declared, set(table.names))
         misfits = {**misfits, **shown}
         digests = _write(table, dataset, types, out)
+    misfits |= {column: tuple(cells) for column, cells in dropped.items()}
     crs = dict(table.crs) if table.crs is not None else None
     return StagedTable(digests.rows, crs, misfits, digests, dict(table.left_out()))
 
@@ -203,7 +206,7 @@ def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
         with PartWriter(out, table.file, ordered, table.crs, dataset) as part:
             for block in read_ahead(typed_blocks(table, dataset, types)):
                 digests.see(part.write(block), digests.rows)
-        if digests.rows == 0:
+        if digests.rows == 0 and not table.may_be_empty:
             raise DataError(f"{table.file}: no rows below the header")
     except BaseException:
         out.unlink(missing_ok=True)

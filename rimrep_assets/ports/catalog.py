@@ -21,7 +21,9 @@ from typing import Any, Protocol
 from rimrep_assets.domain.curated_shapes import shape_problems
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
-from rimrep_assets.ports.git_repository import CommitTexts, git, list_blobs
+from rimrep_assets.domain.table_column_metadata import with_column_metadata
+from rimrep_assets.domain.table_steps_join import geometry_problems, with_geometries
+from rimrep_assets.ports.git_repository import LARGEST_FILE, CommitTexts, git, list_blobs
 from rimrep_assets.ports.jsonnet_evaluator import evaluate
 from rimrep_assets.ports.jsonnet_imports import JsonnetFiles, closure, real_path
 
@@ -64,14 +66,26 @@ class CatalogCommit:
         return tuple(sorted(self._folders))
 
     def dataset(self, dataset_id: str) -> Dataset:
-        """``dataset.yaml`` alone. Raises: DefinitionError."""
+        """``dataset.yaml``, and the file of geometries that it may name. Raises: DefinitionError."""
         path = f"datasets/{dataset_id}/dataset.yaml"
         if path not in self.texts:
             from rimrep_assets.domain.strict_model import nearest
 
             hint = nearest(dataset_id, self.dataset_ids)
             raise DefinitionError(f"the catalog has no {path} at {self.commit[:7]}{hint}", dataset=dataset_id)
-        return _parsed(self.texts[path], dataset_id)
+        dataset = _parsed(self.texts[path], dataset_id)
+        step = dataset.convert.join_geometry
+        if step is None:
+            return dataset
+        return with_geometries(dataset, self._beside(dataset, "join_geometry", step.file))
+
+    def _beside(self, dataset: Dataset, step: str, file: str) -> str:
+        """The text of a file beside ``dataset.yaml``. Raises: DefinitionError."""
+        path = f"datasets/{dataset.id}/{file}"
+        if path in self.texts:
+            return self.texts[path]
+        what = f"is larger than {LARGEST_FILE:,} bytes" if path in self.blobs else "is not there"
+        raise DefinitionError(f"{step} names {path}, which {what} at {self.commit[:7]}", dataset=dataset.id)
 
     def endpoints(self, environment: str) -> Mapping[str, Any]:
         """The evaluated ``endpoints/<environment>.libsonnet``. Raises: DefinitionError naming what there is."""
@@ -113,6 +127,7 @@ class CatalogCommit:
             problems += error.problems
         if dataset is not None:
             schema = self.schema(dataset, problems)
+            problems += geometry_problems(dataset)
             try:
                 collection = self.collection(dataset.collection, environment)
                 problems += shape_problems("collection.jsonnet", collection)
@@ -141,10 +156,21 @@ class CatalogCommit:
         """The curated schema, None where there is none yet; what is wrong with it is added to ``problems``."""
         path = f"datasets/{dataset.id}/{schema_name(dataset)}"
         if path not in self.texts:
+            if dataset.convert.column_metadata is not None:
+                problems.append(f"column_metadata adds to tableschema.json, and there is no {path}")
             return None
         schema = self._json(path, problems)
-        problems += shape_problems(schema_name(dataset), schema) if schema is not None else []
-        return schema
+        wrong = shape_problems(schema_name(dataset), schema) if schema is not None else []
+        problems += wrong
+        step = dataset.convert.column_metadata
+        if step is None or schema is None or wrong:
+            return schema
+        try:
+            text = self._beside(dataset, "column_metadata", step.file)
+        except DefinitionError as error:
+            problems += error.problems
+            return schema
+        return with_column_metadata(schema, step, text, problems)
 
     def description_digest(self, dataset: Dataset, environment: str) -> str:
         """Of all that describes ``dataset``: its folder, what its jsonnet imports, the endpoints and the profile.

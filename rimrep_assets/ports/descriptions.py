@@ -20,6 +20,7 @@ from rimrep_assets.domain.completeness import missing_times, undone
 from rimrep_assets.domain.datapackage import Edition, complete, json_bytes, refuse_other_types, validate
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError, RimrepError
+from rimrep_assets.domain.facts import Facts
 from rimrep_assets.domain.proposal_marks import guesses_in_schema
 from rimrep_assets.domain.pygeoapi import entry_from, validate_entry
 from rimrep_assets.domain.release import (
@@ -145,12 +146,13 @@ def describe(
     if item:
         item_problems += _collection_problems(bench, item, addresses)
     guessed = guesses_in_schema(folder.schema)
+    disagreeing = (*(f"{d.grade}: {d.message}" for d in made.differences), *guessed)
     checks = (
         _values(made),
         Check(
             name="schema_matches_catalog",
-            passed=not made.differences and not guessed,
-            findings=(*(f"{d.grade}: {d.message}" for d in made.differences), *guessed),
+            passed=not disagreeing,
+            findings=disagreeing or tuple(left_out_in_words(made.facts)),
         ),
         _check("datapackage_valid", package_problems),
         _check("stac_item_valid", item_problems),
@@ -222,6 +224,11 @@ def in_utc(moment: datetime) -> str:
 def _check(name: str, findings: list[str]) -> Check:
     severity = "warning" if name in WARNINGS else "error"
     return Check(name=name, passed=not findings, severity=severity, findings=tuple(findings))  # type: ignore[arg-type]
+
+
+def left_out_in_words(facts: Facts) -> list[str]:
+    """What declared rules left out: nobody must object, and nobody shall miss it."""
+    return [f"left out as declared: {count} {what}" for what, count in facts.left_out.items()]
 
 
 def _values(made: Version) -> Check:

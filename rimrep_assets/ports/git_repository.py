@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rimrep_assets.domain.errors import DefinitionError, RimrepError, Unavailable
 
-READ = (".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".py", ".md")
-LARGEST_FILE = 5_000_000
+READ = (".yaml", ".yml", ".json", ".jsonnet", ".libsonnet", ".geojson", ".csv", ".py", ".md")
+LARGEST_FILE = 10_000_000
 """bytes; a description is text that people wrote, and a hostile blob must not fill the memory"""
 
 

@@ -7,9 +7,11 @@ Here belongs moving parts between the store and this machine. Not here: converti
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.quicklook import draw_table
@@ -94,6 +96,7 @@ class TableData:
             rows=done.rows,
             crs=done.crs,
             misfits=done.misfits,
+            left_out=done.left_out,
             digests=done.digests,
         )
 
@@ -125,6 +128,7 @@ class TableData:
             staged={name: self._local_part(part) for name, part in parts.items()},
             out=out,
             dataset=dataset,
+            schema=bench.folder.schema,
         )
         if rows == 0:
             raise DataError("no source file has any row", dataset=bench.id)
@@ -147,7 +151,9 @@ class TableData:
             seed=int(objects[0].sha256[:8], 16),
             digests=_digests_of(parts.values(), carried.values()),
         )
-        facts = measure_table(back.data, dataset)
+        proofs = [proof.model_copy(update={"left_out": _left_out(parts.get(proof.name))}) for proof in proofs]
+        receipts = [*carried.values(), *(proof.model_dump(mode="json") for proof in proofs)]
+        facts = measure_table(back.data, dataset).model_copy(update={"left_out": total_left_out(receipts)})
         schema = schema_of(back.data, facts, dataset, bench.folder.schema)
         misfits = {column: cells for part in staged.parts for column, cells in part.misfits.items()}
         return Version(
@@ -158,7 +164,7 @@ class TableData:
             objects=objects,
             sources=tuple(wanted[name] for name in sorted(wanted)),
             proofs=proofs,
-            receipt={"files": [*carried.values(), *(proof.model_dump(mode="json") for proof in proofs)]},
+            receipt={"files": receipts},
             sample=out / SAMPLE,
             source_rows=source_rows | {name: part.rows for name, part in parts.items()},
             source_bytes=staged.source_bytes,
@@ -214,6 +220,18 @@ class TableData:
         path = self.places.version(version, name)
         self.bench.store.upload(local, path)
         return StoredFile(path=path, sha256=file_digest(local), bytes=local.stat().st_size)
+
+
+def _left_out(part: Part | None) -> dict[str, int]:
+    return part.left_out if part is not None else {}
+
+
+def total_left_out(receipts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """What was left out of all source files by declared rules, summed over the receipts of all of them."""
+    total: Counter[str] = Counter()
+    for receipt in receipts:
+        total.update(receipt.get("left_out", {}))
+    return dict(sorted(total.items()))
 
 
 def _digests_of(parts: Iterable[Part], receipts: Iterable[Mapping[str, object]]) -> dict[str, FileDigests]:

@@ -68,7 +68,8 @@ def test_an_id_that_would_break_a_path_or_url_is_refused(slug):
         ({"source": {"kind": "gopher", "url": "x"}}, "source.kind"),
         ({"source": {"kind": "http", "url": "https://me:pw@x/"}}, "credentials never stand in the catalog"),
         ({"update": {"expected": "sometimes"}}, "update.expected"),
-        ({"convert": [{"read_csv": {}}, {"clip": {"z": [0, 1]}}, {"repack": {}}]}, "clip, repack: a step of grids"),
+        ({"convert": [{"read_csv": {}}, {"clip": {"z": [0, 1]}}, {"repack": {}}]}, "repack: a step of grids"),
+        ({"convert": [{"read_csv": {}}, {"clip": {"z": [0, 1]}}]}, "clip.z belongs to grids"),
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(changes, sentence):

@@ -213,9 +213,9 @@ def test_at_least_a_thousand_rows_are_decoded_twice_and_the_seed_chooses_them(tm
     version = version_of({"long.csv": path}, tmp_path / "v", table())
     chosen = []
 
-    def listen(path, dataset, schema, kinds, rows):
+    def listen(path, dataset, schema, kinds, rows, name):
         chosen.append(set(rows))
-        return chosen_rows(path, dataset, schema, kinds, rows)
+        return chosen_rows(path, dataset, schema, kinds, rows, name)
 
     monkeypatch.setattr(table_proof, "chosen_rows", listen)
     for seed in (1, 1, 2):
