@@ -100,10 +100,10 @@ def written(change: Change) -> Patch:
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
         real = table_version.TableWriter._completed
 
-        def wrong(self: Any, group: pa.Table) -> tuple[pa.Table, pa.Table]:
-            data, origin = real(self, group)
+        def wrong(self: Any, group: pa.Table) -> tuple[pa.Table, pa.Table, Any]:
+            data, origin, cover = real(self, group)
             (block,) = data.combine_chunks().to_batches()
-            return pa.Table.from_batches([changed(block, change)]).cast(data.schema), origin
+            return pa.Table.from_batches([changed(block, change)]).cast(data.schema), origin, cover
 
         monkeypatch.setattr(table_version.TableWriter, "_completed", wrong)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_geometry import crs_code
 from rimrep_assets.domain.table_names import makes_points
+from rimrep_assets.domain.table_objects import head_of
 from rimrep_assets.domain.table_part import FileContents
 from rimrep_assets.domain.table_second_files import files_of
 from rimrep_assets.domain.table_version import TableVersion
@@ -36,7 +37,7 @@ def crs_differences(
     """
     import pyproj
 
-    published = _published(version.data)
+    published = _published(head_of(version.data))
     if published is None:
         return
     code = crs_code(published)
