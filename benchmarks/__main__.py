@@ -1,7 +1,7 @@
 """``python -m benchmarks [--json PATH] [--smoke]``: us beside what people use today, in one run on one machine.
 
 Here belongs what is compared, the ratios and the printed table. Not here: the sides (``grids``, ``tables``,
-``publication``, ``graph``, ``platform``) or how one is measured (``measuring``).
+``questions``, ``publication``, ``graph``, ``platform``) or how one is measured (``measuring``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ CALLS = (
     "tables:ours",
     "tables:our_proof",
     "tables:geopandas",
+    "tables:duckdb_bare",
+    "questions:site",
+    "questions:site_in_order_of_arrival",
+    "questions:bbox",
     "publication:slowest",
     "publication:import_cpu",
     "graph:load",
@@ -34,7 +38,7 @@ CALLS = (
     "graph:tick",
     "graph:metadata_only",
 )
-LONG = ("grids:ours_long",)
+LONG = ("grids:ours_long", "tables:ours_long")
 """once, for its memory"""
 ONCE = ("platform:commit_to_run",)
 """takes minutes and its own median: not in rounds, and not in a smoke run"""
@@ -49,7 +53,12 @@ BUDGETS = {
     "grids.proof_share_pieces": ("the same where a source's plane is cut into 22 chunks", "<= 0.25"),
     "grids.append_growth": ("one step more on 10 000 steps, against on 10", "<= 1.1"),
     "tables.vs_geopandas": ("times faster than geopandas", ">= 3"),
+    "tables.vs_duckdb_bare": ("times the seconds of DuckDB's bare CSV to Parquet", "<= 2.0"),
     "tables.peak_mb": ("peak memory, MB", "<= 1000"),
+    "tables.memory_growth": ("peak memory of four times the rows", "<= 1.3"),
+    "tables.site_query_bytes": ("bytes read for three sites of 200, as a share of the table", "<= 0.03"),
+    "tables.site_query_vs_unsorted": ("times faster than from the same rows in order of arrival", ">= 10"),
+    "tables.bbox_query_bytes": ("bytes read for a box of 1 % of the area, as a share of the polygons", "<= 0.05"),
     "tables.proof_share": ("proving the values, on top of converting", "<= 0.25"),
     "definitions.import_cpu_s": ("CPU seconds of importing the definitions", "<= 3"),
     "publication.slowest_dataset_s": ("seconds from staged to projected, slowest dataset", "<= 10"),
@@ -79,7 +88,14 @@ def figures(found: dict[str, Measure]) -> dict[str, float]:
         "grids.proof_share": found["grids:our_proof"].seconds / grid.seconds,
         "grids.proof_share_pieces": found["grids:pieces_our_proof"].seconds / found["grids:pieces_ours"].seconds,
         "tables.vs_geopandas": found["tables:geopandas"].seconds / table.seconds,
+        "tables.vs_duckdb_bare": table.seconds / found["tables:duckdb_bare"].seconds,
         "tables.peak_mb": table.peak_mb,
+        "tables.memory_growth": found[LONG[1]].peak_mb / table.peak_mb,
+        "tables.site_query_bytes": found["questions:site"].share,
+        "tables.site_query_vs_unsorted": (
+            found["questions:site_in_order_of_arrival"].seconds / found["questions:site"].seconds
+        ),
+        "tables.bbox_query_bytes": found["questions:bbox"].share,
         "tables.proof_share": found["tables:our_proof"].seconds / table.seconds,
         "definitions.import_cpu_s": found["publication:import_cpu"].seconds,
         "publication.slowest_dataset_s": found["publication:slowest"].seconds,
@@ -101,13 +117,14 @@ def show(found: dict[str, Measure], keys: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    sides = Table("side", "seconds", "peak MB", title="medians")
+    sides = Table("side", "seconds", "peak MB", "share read", title="medians")
     for call, measure in found.items():
-        sides.add_row(call, f"{measure.seconds:.2f}", f"{measure.peak_mb:.0f}")
+        share = f"{measure.share:.3f}" if measure.share else ""
+        sides.add_row(call, f"{measure.seconds:.2f}", f"{measure.peak_mb:.0f}", share)
     ratios = Table("key", "is", "measured", "budget", "", title="figures")
     for key, value in keys.items():
         meaning, budget = BUDGETS[key]
-        ratios.add_row(key, meaning, f"{value:.2f}", budget, "met" if holds(value, budget) else "not met")
+        ratios.add_row(key, meaning, f"{value:.3g}", budget, "met" if holds(value, budget) else "not met")
     console = Console()
     console.print(sides)
     console.print(ratios)

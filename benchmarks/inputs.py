@@ -12,6 +12,10 @@ from pathlib import Path
 VARIABLES = ("sst", "dhw")
 FILL = -32768
 FIRST_DAY = date(2020, 1, 1)
+POLYGONS_WITHIN = (142.0, -24.0, 152.0, -10.0)
+"""west, south, east, north, degrees"""
+CORNERS = 48
+"""of a polygon: few, for a reef"""
 LOGGERS = 400
 LOGGER_ROWS_AT_ONCE = 500_000
 LOGGER_COLUMNS = [
@@ -39,6 +43,7 @@ class Size:
     long_rows: int
     """of the table on which memory is compared"""
     polygons: int
+    """all over ``POLYGONS_WITHIN``"""
     datasets: tuple[str, ...]
     """those of the example catalog that are published"""
     catalog: int
@@ -90,8 +95,13 @@ def table_file(folder: Path, *, long: bool = False) -> Path:
     return folder / "tables" / ("long.csv" if long else "loggers.csv")
 
 
+def polygon_file(folder: Path) -> Path:
+    return folder / "tables" / "reefs.gpkg"
+
+
 def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
-    """Write NetCDF files below ``grids`` and ``pieces``, and a CSV file below ``tables``; nothing is timed."""
+    """Write NetCDF files below ``grids`` and ``pieces``, CSV files and a GeoPackage below ``tables``; nothing is
+    timed."""
     (folder / "grids").mkdir(parents=True)
     (folder / "pieces").mkdir()
     (folder / "tables").mkdir(parents=True)
@@ -102,6 +112,7 @@ def generate(folder: Path, _out: Path, size: Size, _clock: object) -> None:
         _write_day(folder / "pieces", number, size, -(-size.lat // 22))
     _write_loggers(table_file(folder), size.rows)
     _write_loggers(table_file(folder, long=True), size.long_rows)
+    write_polygons(polygon_file(folder), size.polygons)
 
 
 def _write_day(folder: Path, number: int, size: Size, lines: int) -> None:
@@ -182,3 +193,27 @@ def _write_loggers(path: Path, rows: int) -> None:
                 "qc_flag": pa.array(np.where(random.random(len(row)) < 0.98, 1, 2)),
             }
             pacsv.write_csv(pa.table([columns[name] for name in LOGGER_COLUMNS], LOGGER_COLUMNS), file, options)
+
+
+def write_polygons(path: Path, polygons: int) -> None:
+    """Outlines of reefs, ``CORNERS`` to each, evenly spread, in an order that says nothing of where they are."""
+    import geopandas
+    import numpy as np
+    import shapely
+
+    random = np.random.default_rng(2)
+    west, south, east, north = POLYGONS_WITHIN
+    side = int(np.ceil(np.sqrt(polygons)))
+    place = random.permutation(side * side)[:polygons]
+    cell_x, cell_y = (east - west) / side, (north - south) / side
+    turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    reach = random.uniform(0.25, 0.48, (polygons, CORNERS))
+    x = west + (place[:, None] % side + 0.5 + reach * np.cos(turn)) * cell_x
+    y = south + (place[:, None] // side + 0.5 + reach * np.sin(turn)) * cell_y
+    columns = {
+        "reef_id": [f"{number:08d}" for number in random.permutation(polygons)],
+        "reef_name": [f"Reef {number}" for number in range(polygons)],
+        "area_ha": np.round(random.lognormal(4, 1, polygons), 2),
+    }
+    shapes = shapely.polygons(np.round(np.stack([x, y], axis=-1), 6))
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326").to_file(path, driver="GPKG", layer="reefs")

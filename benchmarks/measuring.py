@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -28,11 +28,13 @@ ROOT = Path(__file__).parents[1]
 
 
 class Clock:
-    """Wall seconds of all that runs inside it, and the peak resident memory of the process when it ends."""
+    """Wall seconds of all that runs inside it, and the peak resident memory of the process when it ends; ``share`` is
+    what a side read of all that it could have read, where it counts that."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.peak_mb = 0.0
+        self.share = 0.0
         self._begin = 0.0
 
     def __enter__(self) -> None:
@@ -60,6 +62,8 @@ class Measure:
 
     seconds: float
     peak_mb: float
+    share: float = 0.0
+    """bytes read / bytes there are, for the sides that count them"""
 
 
 def in_child(call: str, inputs: Path, out: Path, smoke: bool) -> Measure:
@@ -70,24 +74,27 @@ def in_child(call: str, inputs: Path, out: Path, smoke: bool) -> Measure:
     if done.returncode:
         raise RuntimeError(f"{call} failed:\n{done.stderr[-3000:]}")
     told = json.loads(done.stdout.splitlines()[-1])
-    return Measure(told["seconds"], told["peak_mb"])
+    return Measure(told["seconds"], told["peak_mb"], told["share"])
 
 
 def in_turns(calls: Sequence[str], inputs: Path, scratch: Path, rounds: int, smoke: bool) -> dict[str, Measure]:
     """Every call once a round, one after the other, so that a busy minute hits all alike.
 
-    A side writes into ``<module>-<function>-<round>``; ``our_proof`` and ``plain_copy`` read what ``ours`` wrote in the
-    same round. Of what was written only the first round is kept.
+    A side writes into ``<module>-<function>-<round>``; ``our_proof``, ``plain_copy`` and the questions for sites read
+    what ``ours`` wrote in the same round. Of what was written only the first round is kept.
     """
     found: dict[str, list[Measure]] = {call: [] for call in calls}
     for number in range(rounds):
         for call in calls:
-            folder = f"{re.sub('our_proof|plain_copy', 'ours', call).replace(':', '-')}-{number}"
+            writer = (
+                "tables:ours" if call.startswith("questions:site") else re.sub("our_proof|plain_copy", "ours", call)
+            )
+            folder = f"{writer.replace(':', '-')}-{number}"
             found[call].append(in_child(call, inputs, scratch / folder, smoke))
         for written in scratch.glob(f"*-{number}") if number else ():
             shutil.rmtree(written)
     return {
-        call: Measure(statistics.median(m.seconds for m in rows), statistics.median(m.peak_mb for m in rows))
+        call: Measure(*(statistics.median(figure) for figure in zip(*map(astuple, rows), strict=True)))
         for call, rows in found.items()
     }
 
@@ -106,7 +113,7 @@ def main() -> None:
     getattr(importlib.import_module(f"benchmarks.{module}"), function)(told.inputs, told.out, size, clock)
     if not clock.peak_mb:
         clock.read_peak()
-    print(json.dumps({"seconds": clock.seconds, "peak_mb": clock.peak_mb}))
+    print(json.dumps({"seconds": clock.seconds, "peak_mb": clock.peak_mb, "share": clock.share}))
 
 
 if __name__ == "__main__":

@@ -75,8 +75,8 @@ def _convert(source: Path, out: Path, expected: int, clock: Clock) -> None:
     dataset = dataset_for()
     with clock:
         staged = stage_table(source, source.name, dataset, SCHEMA, out / "part.parquet")
-        rows = fold_table(base=None, without=(), staged={source.name: out / "part.parquet"}, out=out, dataset=dataset)
-    assert rows == expected
+        done = fold_table(base=None, without=(), staged={source.name: out / "part.parquet"}, out=out, dataset=dataset)
+    assert done.rows == expected
     (out / "digests.json").write_text(staged.digests.model_dump_json())
 
 
@@ -120,7 +120,8 @@ def geopandas(inputs: Path, out: Path, size: Size, clock: Clock) -> None:
     import pandas as pd
 
     with clock:
-        table = pd.read_csv(table_file(inputs), na_values=["no data"]).rename(columns={"long": "lon"})
+        table = pd.read_csv(table_file(inputs), na_values=["no data"], dtype={"gbrmpa_reef_id": str})
+        table = table.rename(columns={"long": "lon"})
         times = pd.to_datetime(table["time"], format="%Y-%m-%d %H:%M:%S")
         table["time"] = times.dt.tz_localize(ZONE).dt.tz_convert("UTC")
         points = gpd.points_from_xy(table["lon"], table["lat"], crs="OGC:CRS84")

@@ -141,6 +141,7 @@ def _row(record: Any, changed: bool) -> dict[str, Any]:
         "release": record.release,
         "data": addresses["data"],
         "datapackage": addresses["datapackage_stable"],
+        "left_out": record.facts.left_out,
         "stac_item": addresses["stac_item"],
         "pygeoapi": addresses["pygeoapi"],
         "changed": changed,
@@ -156,6 +157,8 @@ def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(f"{row['dataset']}: {state} release {row['release']}")
         for name in ("data", "datapackage", "stac_item", "pygeoapi"):
             print(f"  {name:<12} {row[name]}")
+        for what, count in row["left_out"].items():
+            print(f"  left out     {count} {what}")
 
 
 @app.command()
@@ -333,6 +336,7 @@ def releases(
                     "data_version": r.data_version,
                     "code_version": r.code_version,
                     "source_files": len(r.sources),
+                    "left_out": r.facts.left_out,
                     "cost": r.cost.model_dump(),
                     "datapackage": r.datapackage["rimrep"]["addresses"]["datapackage"],
                 }

@@ -15,7 +15,7 @@ from rimrep_assets.domain.strict_model import StrictModel
 DURATION = re.compile(r"P(?:\d+D|T\d+H|T\d+M)")
 GRIDS_ALONE = ("chunks", "cadence", "plain_format", "virtual")
 """keys that mean nothing to a table"""
-TABLES_ALONE = ("sort_by", "object_bytes", "folder")
+TABLES_ALONE = ("sort_by", "object_bytes", "folder", "key", "duplicates")
 """keys that mean nothing to a grid"""
 
 
@@ -23,11 +23,16 @@ class Layout(StrictModel):
     """How the data lies in the store."""
 
     sort_by: tuple[str, ...] = ()
-    row_group_rows: int = Field(default=250_000, ge=1_000)
     object_bytes: int = Field(default=5_000_000_000, ge=1)
     """tables: so many bytes in one object, which ends with the row group that reaches them; more become parts"""
     folder: bool = False
     """tables: a folder of parts also where one object would do"""
+    key: tuple[str, ...] = ()
+    """tables: the columns that tell all rows apart"""
+    duplicates: Literal["refuse", "drop_same", "last"] = "refuse"
+    """tables: what becomes of rows with one ``key``: an error; those that are equal in all columns stand once; or the
+    one of the last file (by name, and the last of it) stands"""
+    row_group_rows: int = Field(default=250_000, ge=100)
     chunks: dict[str, int] = {}
     plain: bool = True
     """grids: also a plain Zarr copy at the stable address"""
@@ -52,6 +57,15 @@ class Layout(StrictModel):
             if size < 1:
                 raise ValueError(f"{name}: a chunk holds at least 1 value, not {size}")
         return value
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Layout:
+        if self.duplicates != "refuse" and not self.key:
+            raise ValueError(f"duplicates: {self.duplicates} needs key: the columns that tell rows apart")
+        twice = sorted({column for column in self.key if self.key.count(column) > 1})
+        if twice:
+            raise ValueError(f"key names {', '.join(twice)} twice")
+        return self
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Layout:

@@ -29,6 +29,8 @@ class FileProof(StrictModel):
     """what of the file is not published by a declared rule, in words, and how much of it"""
     digests: FileDigests | None = None
     """tables: of the values that were read from the source, which later versions that keep the file are held against"""
+    duplicates: FileDigests | None = None
+    """tables: of those of its rows that are not published because ``layout.duplicates`` left them out"""
 
     @property
     def holds(self) -> bool:

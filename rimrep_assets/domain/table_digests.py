@@ -12,7 +12,7 @@ Source of the mixing steps: https://prng.di.unimi.it/splitmix64.c (public domain
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.strict_model import StrictModel
@@ -56,6 +56,22 @@ class FileDigests(StrictModel):
             if name not in made and not self._agrees(name, found):
                 problems.append(f"column {name!r} does not hold the values that were read from the source")
         return problems
+
+    def without(self, left_out: FileDigests) -> FileDigests:
+        """Of the file's rows except those of ``left_out``, which are some of them."""
+        return self._with(left_out, -1)
+
+    def plus(self, more: FileDigests) -> FileDigests:
+        """Of the rows of both, none of which is in both."""
+        return self._with(more, 1)
+
+    def _with(self, other: FileDigests, sign: int) -> FileDigests:
+        columns = dict(self.columns)
+        for name in columns.keys() & other.columns.keys():
+            mine, theirs = columns[name], other.columns[name]
+            total = int(mine.sum, 16) + sign * int(theirs.sum, 16)
+            columns[name] = ColumnDigest(sum=_hex(total), nulls=mine.nulls + sign * theirs.nulls)
+        return FileDigests(rows=self.rows + sign * other.rows, columns=columns)
 
     def _agrees(self, name: str, found: ColumnDigest) -> bool:
         read = self.columns.get(name)
@@ -126,6 +142,19 @@ class RunningDigestsOfMany:
                 for name, sums in self._sums.items()
             },
         )
+
+
+def hashes_of_rows(columns: Sequence[pa.Array]) -> Hashes:
+    """(n,): alike for rows that hold the same values in the same ``columns``, each (n,), wherever they stand."""
+    import numpy as np
+
+    rows = len(columns[0])
+    found = np.zeros(rows, np.uint64)
+    salts = [row_salt(np.array([number], np.uint64)) for number in range(len(columns))]
+    for pieces, begin, stop in _pieces({str(number): cells for number, cells in enumerate(columns)}, rows):
+        for salt, cells in zip(salts, pieces.values(), strict=True):
+            found[begin:stop] += cells.hashes(salt)
+    return found
 
 
 def _hex(total: int) -> str:

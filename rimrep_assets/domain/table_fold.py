@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_column_metadata import field_metadata
 from rimrep_assets.domain.table_concat import differing_columns
+from rimrep_assets.domain.table_digests import FileDigests, RunningDigestsOfMany
+from rimrep_assets.domain.table_duplicates import columns_for, places_left_out
+from rimrep_assets.domain.table_duplicates import without as without_rows
 from rimrep_assets.domain.table_objects import batches_of
 from rimrep_assets.domain.table_order import MERGED_BYTES, MOST_RUNS, Run, in_order
 from rimrep_assets.domain.table_part import (
@@ -37,7 +41,16 @@ from rimrep_assets.domain.table_version import FILE, TableVersion, TableWriter, 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TableVersion", "fold_table"]
+__all__ = ["Folded", "TableVersion", "fold_table"]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The number of published ``rows``, and by source file the digests of its rows that ``layout.duplicates`` left
+    out, where there are any."""
+
+    rows: int
+    duplicates: dict[str, FileDigests]
 
 
 def fold_table(
@@ -48,17 +61,19 @@ def fold_table(
     out: Path,
     dataset: Dataset,
     schema: Mapping[str, Any] | None = None,
-) -> int:
+) -> Folded:
     """Write ``out/data.parquet`` (a folder of parts where it is larger than ``layout.object_bytes``) and
-    ``out/rows.parquet``; return the number of rows.
+    ``out/rows.parquet``.
 
     Rows: those of ``base`` except of the source files ``without`` and of those staged again, plus the parts
-    ``staged`` (source file to part). Order: ``layout.sort_by``, nulls last, then source file and row. Columns:
-    those of the files in the order of their names, each where it is first met; then geometry, bbox and fid.
+    ``staged`` (source file to part), less what ``layout.duplicates`` leaves out. What was left out of the base is not
+    in it: where files are withdrawn or staged again, so must be those that had duplicates. Order: ``layout.sort_by``,
+    nulls last, then source file and row. Columns: those of the files in the order of their names, each where it is
+    first met; then geometry, bbox and fid.
     ``schema``: the curated Table Schema, whose words about columns go into the file.
     Memory: about 0.5 GB at any number of rows.
     Raises: DataError where files disagree on a column's type or on the CRS, where an own ``fid`` is not a key,
-    and where no file is left.
+    where no file is left, and where rows have one ``layout.key`` against ``layout.duplicates``.
     """
     kept = _kept(base, {*without, *staged})
     files = {**kept, **{name: part_contents(part) for name, part in staged.items()}}
@@ -68,12 +83,18 @@ def fold_table(
     _refuse_same_fid_prefix(files)
     columns = _united(files, dataset)
     out.mkdir(parents=True, exist_ok=True)
-    rows = _Rows(base, kept, staged, files, columns, dataset)
+    left_out = None
+    if dataset.layout.key:
+        deciding = {name: columns[name] for name in columns_for(dataset, list(columns))}
+        asked = _Rows(base, kept, staged, files, deciding, dataset, [])
+        left_out = places_left_out(asked.as_they_stand(), dataset, list(files), str(out))
+    digests = RunningDigestsOfMany(len(files))
+    rows = _Rows(base, kept, staged, files, columns, dataset, sorting_keys(dataset))
     with TableWriter(out, columns, files, dataset, field_metadata(schema)) as writer:
-        writer.write(rows.in_order(spill=str(out)))
+        writer.write(without_rows(rows.in_order(spill=str(out)), left_out, digests))
     if "fid" in columns:
         _refuse_broken_key(out / "data.parquet", columns["fid"], str(out))
-    return writer.rows
+    return Folded(writer.rows, {n: digests.of(i) for i, n in enumerate(files) if digests.rows[i]})
 
 
 def _kept(base: TableVersion | None, gone: Collection[str]) -> dict[str, FileContents]:
@@ -137,6 +158,7 @@ class _Rows:
         files: Mapping[str, FileContents],
         columns: Mapping[str, str],
         dataset: Dataset,
+        sorting: Sequence[str],
     ) -> None:
         self._base, self._kept, self._dataset = base if kept else None, kept, dataset
         self._staged = {name: staged[name] for name in files if name in staged}
@@ -144,7 +166,9 @@ class _Rows:
         self._crs = next(iter(files.values())).crs
         # Points are made again behind the sort: cheaper than carrying them through it.
         carried = [name for name in columns if not (makes_points(dataset) and name == geometry_column(dataset))]
-        self._sorting = sorting_keys(dataset)
+        self._sorting = sorting
+        # Parts of a table that has an order carry the numbers of their rows.
+        self._numbered = bool(sorting_keys(dataset))
         self._schema = self._stream_schema(columns, carried)
 
     def _stream_schema(self, columns: Mapping[str, str], carried: Sequence[str]) -> pa.Schema:
@@ -176,6 +200,12 @@ class _Rows:
         batches = (batch for run in runs for batch in run(MERGED_BYTES // 8))
         return in_order(batches, keys, spill, base)
 
+    def as_they_stand(self) -> Iterator[pa.RecordBatch]:
+        """In no order."""
+        if self._base:
+            yield from self._base_run(MERGED_BYTES // 8)
+        yield from self._parts_run(MERGED_BYTES // 8)
+
     def _parts_run(self, most: int) -> Iterator[pa.RecordBatch]:
         for name, part in self._staged.items():
             yield from self._part_run(name, list(range(len(part_groups(part)))))(most)
@@ -185,12 +215,12 @@ class _Rows:
             import numpy as np
 
             there = set(part_contents(self._staged[name]).columns)
-            wanted = [c for c in self._schema.names if c in there] + ([ROW] if self._sorting else [])
+            wanted = [c for c in self._schema.names if c in there] + ([ROW] if self._numbered else [])
             wanted += [HILBERT] * (HILBERT in self._sorting)
             first = 0
             for batch in run_batches(self._staged[name], groups, wanted, most):
                 files = np.full(len(batch), self._numbers[name], np.int32)
-                rows = batch.column(ROW) if self._sorting else np.arange(first, first + len(batch))
+                rows = batch.column(ROW) if self._numbered else np.arange(first, first + len(batch))
                 yield _as_united(batch, files, rows, self._schema, name)
                 first += len(batch)
 

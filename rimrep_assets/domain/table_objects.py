@@ -116,7 +116,8 @@ class ObjectsWriter:
     """Writes row groups at ``data``: one file, or parts in a folder, the next one begun once a part holds
     ``layout.object_bytes``. What was written decides, and that follows from the rows alone.
 
-    ``about``: what the footer of an object says of rows with that cover. ``coded``: columns with a dictionary.
+    ``about``: what the footer of an object says of rows with that cover. ``coded``: columns with a dictionary;
+    ``told``: those whose least and greatest value stand in the footer.
     """
 
     def __init__(
@@ -125,9 +126,11 @@ class ObjectsWriter:
         schema: pa.Schema,
         layout: Layout,
         coded: Sequence[str],
+        told: Sequence[str],
         about: Callable[[Cover], Mapping[str, str]],
     ) -> None:
         self._data, self._schema, self._layout, self._coded, self._about = data, schema, layout, coded, about
+        self._told = list(told)
         self._folder = data.with_name(f"{data.name}.unfinished")
         self._parts: list[Path] = []
         self._whole, self._cover = Cover(), Cover()
@@ -181,7 +184,12 @@ class ObjectsWriter:
 
         # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends.
         return pq.ParquetWriter(
-            where, self._schema, compression="zstd", use_dictionary=list(self._coded) or False, store_schema=False
+            where,
+            self._schema,
+            compression="zstd",
+            use_dictionary=list(self._coded) or False,
+            write_statistics=self._told,
+            store_schema=False,
         )
 
     def _end(self) -> None:

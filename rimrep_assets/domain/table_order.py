@@ -85,8 +85,8 @@ def sorted_rows(table: pa.Table, keys: Sequence[str]) -> pa.RecordBatch:
 def order_of(keys: Sequence[pa.Array]) -> Ranks | None:
     """The positions (n,) that bring rows into order, most significant key first; None where they are in order."""
     order: Any = None
-    ranks = [part for key in keys for part in _ranks(key)]
-    for rank in reversed(ranks):
+    found = [part for key in keys for part in ranks(key)]
+    for rank in reversed(found):
         now = rank if order is None else rank[order]
         if len(now) < 2 or bool((now[1:] >= now[:-1]).all()):
             continue
@@ -169,8 +169,8 @@ def _comparable(cell: pa.Scalar) -> tuple[int, Any]:
     return 0, value
 
 
-def _ranks(column: pa.Array) -> list[Ranks]:
-    """Numbers that order as the column does, the more significant array first."""
+def ranks(column: pa.Array) -> list[Ranks]:
+    """Numbers (n,) that order as the column does, the more significant array first."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

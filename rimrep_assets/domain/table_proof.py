@@ -51,6 +51,7 @@ def prove_table(
     schema: Mapping[str, Any] | None,
     seed: int,
     digests: Mapping[str, FileDigests] | None = None,
+    duplicates: Mapping[str, FileDigests] | None = None,
 ) -> list[FileProof]:
     """Compare a version with its sources: a proof for every file of ``opened`` (source file to local path), and one
     for every other file that is not as ``untouched_rows`` or ``digests`` say, or that ``sources`` do not have.
@@ -58,17 +59,21 @@ def prove_table(
     Complete: of every file of ``digests``, which were taken while the source was read, each column's digest of what is
     published; of an opened file without digests every cell, read again by our reader; in all rows the platform's
     columns, made again from the others. Where digests disagree the file is read again to name the cells.
+    ``duplicates``: of the rows of a file that are not published because ``layout.duplicates`` left them out; what is
+    published is held against its ``digests`` less these.
     Independent: ``SAMPLE`` rows of an opened file, chosen by ``seed``, with geometry and bbox. Never raises for a
     difference; a file that can no longer be read is one.
     """
-    known = digests or {}
+    read, gone = digests or {}, duplicates or {}
+    known = {name: found.without(gone[name]) if name in gone else found for name, found in read.items()}
     contents = contents_of(version)
     counts = version.rows_by_file()
-    samples = {name: _sample(name, counts.get(name, 0), seed) for name in opened}
+    in_source = {name: counts.get(name, 0) + (gone[name].rows if name in gone else 0) for name in opened}
+    samples = {name: _sample(name, in_source[name], seed) for name in opened}
     comparisons = {n: _Comparison(n, opened[n], contents.get(n), dataset, schema) for n in sorted(opened)}
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Python's readers hold one processor, ours leave them one: both read at the same time.
-        chosen = {n: beside.submit(one.read_chosen, [*samples[n], counts.get(n, 0)]) for n, one in comparisons.items()}
+        chosen = {n: beside.submit(one.read_chosen, [*samples[n], in_source[n]]) for n, one in comparisons.items()}
         reading = PublishedReading(version, contents, samples, dataset)
         second = {name: future.result() for name, future in chosen.items()}
     suspects = []
@@ -87,7 +92,7 @@ def prove_table(
     for name, comparison in comparisons.items():
         if name in told and not comparison.differs:
             comparison.tell_all(told[name])
-        comparison.hold_chosen(second[name], reading, counts.get(name, 0))
+        comparison.hold_chosen(second[name], reading, in_source[name])
     for name, problem in _miscounted(counts, sources, opened, {**untouched_rows, **_rows(known)}):
         told.setdefault(name, []).append(problem)
     for name, row, column, expected, found in reading.problems:
@@ -97,7 +102,7 @@ def prove_table(
             shown = f"{expected!r} expected, {found!r} published"
             told.setdefault(name, []).append(f"{name}: row {row}, column {column!r}: {shown}")
     names = {name: source.digest for name, source in sources.items()}
-    proofs = [comparison.proof(names.get(name), known.get(name)) for name, comparison in comparisons.items()]
+    proofs = [comparison.proof(names.get(name), read.get(name)) for name, comparison in comparisons.items()]
     for name, problems in told.items():
         if name not in comparisons:
             proofs.append(

@@ -103,6 +103,7 @@ def _problems(there: Sequence[str], dataset: Dataset) -> list[str]:
     problems = [absent(f"coordinates.{part}", column, there) for part, column in named if column not in there]
     orders = {*there, geometry_column(dataset)}
     problems += [absent("layout.sort_by", c, there) for c in dataset.layout.sort_by if c not in orders]
+    problems += [absent("layout.key", c, there) for c in dataset.layout.key if c not in there]
     return problems + _clashes(there, dataset)
 
 

@@ -190,7 +190,11 @@ class TableWriter:
         whole = {name for name, kind in self._kinds.items() if kind == "integer"}
         coded = [name for name in self._kinds if name in {*repeating, *whole, *(self._made_from or ())}]
         coded += [self._geometry, *(f"bbox.{edge}" for edge in EDGES)] if self._geometry and self._made_from else []
-        self._data = ObjectsWriter(self._out / "data.parquet", self._schema, self._layout, coded, self._about)
+        # Least and greatest of a geometry or of a made key tell nobody which rows to read, and every reader loads them.
+        useless = {self._geometry, "fid" if self._made_fid else None, "bbox"}
+        told = [*(name for name in self._kinds if name not in useless)]
+        told += [f"bbox.{edge}" for edge in EDGES if self._geometry]
+        self._data = ObjectsWriter(self._out / "data.parquet", self._schema, self._layout, coded, told, self._about)
         return self._data
 
     def _repeating(self, group: pa.Table) -> set[str]:

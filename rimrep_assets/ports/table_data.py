@@ -19,6 +19,7 @@ from rimrep_assets.domain.release import TABLE, Places, ReleaseRecord, StoredFil
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Part, Staged
 from rimrep_assets.domain.table_digests import FileDigests
+from rimrep_assets.domain.table_duplicates import LEFT_OUT
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import TableVersion, fold_table
 from rimrep_assets.domain.table_objects import head_of, objects_of
@@ -120,9 +121,16 @@ class TableData:
         before = {file.name: file.digest for file in base.sources} if base else {}
         kept = {n for n, f in wanted.items() if n not in parts and before.get(n) == f.digest}
         _require_all(wanted.keys() - kept - parts.keys())
+        carried = {str(p["name"]): p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
+        if before.keys() - kept:
+            # What made a row of a kept file a duplicate may be gone: such files bring all their rows again.
+            again = {name for name, receipt in carried.items() if receipt.get("duplicates")}
+            parts |= {name: self._converted(wanted[name]) for name in sorted(again)}
+            kept -= again
+            carried = {name: receipt for name, receipt in carried.items() if name in kept}
         bench.progress(f"folding {len(parts)} staged and {len(kept)} released source files")
         out = bench.scratch_folder(f"fold-{version}")
-        rows = fold_table(
+        folded = fold_table(
             base=self._download(base.data_version, base.objects) if base and kept else None,
             without=sorted(before.keys() - kept),
             staged={name: self._local_part(part) for name, part in parts.items()},
@@ -130,13 +138,12 @@ class TableData:
             dataset=dataset,
             schema=bench.folder.schema,
         )
-        if rows == 0:
+        if folded.rows == 0:
             raise DataError("no source file has any row", dataset=bench.id)
         write_sample(head_of(out / TABLE), out / SAMPLE)
         files = [*objects_of(out / TABLE), out / ROWS, out / SAMPLE]
         objects = tuple(self._upload(file, version, file.relative_to(out).as_posix()) for file in files)
-        source_rows = {n: base.source_rows[n] for n in kept} if base else {}
-        carried = {str(p["name"]): p for p in self._receipt(base)["files"] if p["name"] in kept} if base else {}
+        duplicates = _all_duplicates(carried, folded.duplicates)
         bench.progress("reading the data back and comparing it with its source")
         back = self._download(version, objects)
         for local, stored in zip(objects_of(back.data), table_objects(objects).values(), strict=True):
@@ -145,17 +152,19 @@ class TableData:
             back,
             wanted,
             {name: bench.fetch(wanted[name]) for name in parts},
-            source_rows,
+            {n: base.source_rows[n] for n in kept} if base else {},
             dataset,
             bench.folder.schema,
             seed=int(objects[0].sha256[:8], 16),
             digests=_digests_of(parts.values(), carried.values()),
+            duplicates=duplicates,
         )
         proofs = [proof.model_copy(update={"left_out": _left_out(parts.get(proof.name))}) for proof in proofs]
         receipts = [*carried.values(), *(proof.model_dump(mode="json") for proof in proofs)]
+        receipts = [_with_duplicates(receipt, duplicates) for receipt in receipts]
         facts = measure_table(back.data, dataset).model_copy(update={"left_out": total_left_out(receipts)})
         schema = schema_of(back.data, facts, dataset, bench.folder.schema)
-        misfits = {column: cells for part in staged.parts for column, cells in part.misfits.items()}
+        misfits = {column: cells for part in parts.values() for column, cells in part.misfits.items()}
         return Version(
             data_version=version,
             facts=facts,
@@ -166,8 +175,8 @@ class TableData:
             proofs=proofs,
             receipt={"files": receipts},
             sample=out / SAMPLE,
-            source_rows=source_rows | {name: part.rows for name, part in parts.items()},
-            source_bytes=staged.source_bytes,
+            source_rows=back.rows_by_file(),
+            source_bytes=staged.source_bytes + sum(wanted[n].size for n in parts.keys() - set(staged.intent.staging)),
             quicklook=quicklook_of(
                 bench,
                 version,
@@ -224,6 +233,24 @@ class TableData:
 
 def _left_out(part: Part | None) -> dict[str, int]:
     return part.left_out if part is not None else {}
+
+
+def _all_duplicates(
+    carried: Mapping[str, Mapping[str, Any]], found: Mapping[str, FileDigests]
+) -> dict[str, FileDigests]:
+    """By source file: of the rows that the base left out already, and of those that were ``found`` now."""
+    known = {name: receipt["duplicates"] for name, receipt in carried.items() if receipt.get("duplicates")}
+    every = {name: FileDigests.model_validate(digests) for name, digests in known.items()}
+    return every | {name: every[name].plus(more) if name in every else more for name, more in found.items()}
+
+
+def _with_duplicates(receipt: Mapping[str, Any], duplicates: Mapping[str, FileDigests]) -> dict[str, Any]:
+    """``receipt`` of a source file with what of it is left out as duplicates now."""
+    name = str(receipt["name"])
+    if name not in duplicates:
+        return dict(receipt)
+    left_out = {**receipt.get("left_out", {}), LEFT_OUT: duplicates[name].rows}
+    return {**receipt, "left_out": left_out, "duplicates": duplicates[name].model_dump(mode="json")}
 
 
 def total_left_out(receipts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
