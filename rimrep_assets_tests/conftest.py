@@ -75,6 +75,7 @@ SHARING = (
     "test_published_on_s3.py",
     "test_served_by_pygeoapi.py",
     "test_served_curvilinear.py",
+    "test_served_tables.py",
 )
 """ends of the names of these files"""
 

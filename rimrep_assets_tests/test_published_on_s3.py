@@ -22,7 +22,8 @@ from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.ports.reconciliation import Reconciliation
 from rimrep_assets.stack.s3_server import WRITES
 from rimrep_assets_tests.homes import publish_both, rimrep_process
-from rimrep_assets_tests.worlds import GRID, TABLE, World, write_day, write_table
+from rimrep_assets_tests.ports.test_faults import PARTS_YAML
+from rimrep_assets_tests.worlds import GRID, TABLE, TABLE_SCHEMA, World, write_day, write_table
 
 pytest.importorskip("moto")
 
@@ -209,6 +210,41 @@ def test_a_parquet_file_held_open_at_the_releases_own_address_stays_that_release
     rows = rows.sort_values(["site", "time", "lon"], ignore_index=True)
     assert rows["temperature"].tolist() == before["temperature"].tolist()
     assert_published(world, TABLE)
+
+
+def test_a_table_in_parts_is_read_by_the_footers_and_only_where_the_answer_lies(s3_server, aws, tmp_path):
+    """One object, then three parts, then one object again; both the provider and the dataset read one part of them."""
+    import pyarrow.compute as pc
+
+    from rimrep_assets.ports.opening import Opener
+    from rimrep_assets.service.pygeoapi_providers import FeatureProvider
+
+    url = f"s3://platform/{uuid.uuid4().hex[:8]}"
+    made = World(tmp_path, store_url=url, s3_environment=s3_server.client_environment())
+    write_table(made.source(TABLE), "a.csv")
+    made.describe(PARTS_YAML, TABLE_SCHEMA)
+    made.attempt(TABLE).publish()
+    assert_table_is_the_sources(made, newest(made, TABLE)["data_stable"])
+    for site, rows in (("a", 800), ("b", 800), ("c", 800)):
+        write_table(made.source(TABLE), f"{site}.csv", rows=rows, site=site)
+    record = made.attempt(TABLE).publish()
+    below = [o.path.rpartition("/")[2] for o in made.store.list(f"{TABLE}/data.parquet")]
+    assert below == ["_metadata", *(f"part-{n:05d}.parquet" for n in range(3))]
+    assert made.store.stat(f"{TABLE}/data.parquet") is None
+    assert_published(made, TABLE)
+    (definition,) = record.pygeoapi_entry["providers"]
+    dataset = made.catalog.at(made.catalog.resolve()).dataset(TABLE)
+    aws.forget_requests()
+    assert FeatureProvider(definition).query(properties=[("site", "b")], limit=1000)["numberReturned"] == 800
+    data = Opener(made.store, dataset, made.settings.s3).data_of(record)
+    assert data.to_table(filter=pc.field("site") == "b").num_rows == 800
+    read = {r["path"].rpartition("/")[2] for r in aws.requests() if r["method"] == "GET" and "part-" in r["path"]}
+    assert read == {"part-00001.parquet"}
+    for site in "bc":
+        (made.source(TABLE) / f"{site}.csv").unlink()
+    made.attempt(TABLE).publish()
+    assert [o.path for o in made.store.list(f"{TABLE}/data.parquet")] == []
+    assert_published(made, TABLE)
 
 
 def test_an_old_release_of_a_grid_is_read_by_its_tag(world, aws):

@@ -36,8 +36,8 @@ class Edition(StrictModel):
     """Which release the documents belong to; all of it given, nothing measured on the data.
 
     ``updated``: ISO 8601 in UTC, ending in Z. ``version`` names the folder of this release's documents,
-    ``data_version`` that of its data (grids: any word, the snapshot says more). ``bytes`` and ``sha256`` are of a
-    table that is one object, None otherwise.
+    ``data_version`` that of its data (grids: any word, the snapshot says more). ``bytes`` are a table's, ``sha256``
+    that of a table that is one object, ``parts`` the names of the objects of one that is a folder.
     """
 
     release: int
@@ -48,6 +48,7 @@ class Edition(StrictModel):
     environment: str
     bytes: int | None = None
     sha256: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 def complete(
@@ -98,6 +99,7 @@ def complete(
         "access": dataset.access,
         "extents_from_data": measured,
         **({"bytes": edition.bytes} if edition.bytes is not None else {}),
+        **({"parts": list(edition.parts)} if edition.parts else {}),
         **({"missing_times": list(facts.missing_times)} if facts.missing_times else {}),
         **({"left_out": dict(facts.left_out)} if facts.left_out else {}),
         "statistics": _statistics(facts),
@@ -203,6 +205,7 @@ def _resource(dataset: Dataset, edition: Edition, addresses: Addresses) -> dict[
     if dataset.format == "parquet":
         beside = edition.data_version == edition.version
         hashed = {"hash": f"sha256:{edition.sha256}"} if edition.sha256 else {}
+        # A folder is named and not its parts: of a list of paths frictionless reads the first file alone.
         # No `bytes` here: frictionless cannot count a Parquet file's and would call every package invalid.
         return {
             "name": "data",

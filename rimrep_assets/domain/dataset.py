@@ -255,10 +255,9 @@ class Dataset(StrictModel):
                 problems.append("layout.virtual needs coordinates.t: a grid without time is copied")
             if self.layout.cadence and not self.coordinates.t:
                 problems.append("layout.cadence needs coordinates.t")
-            if self.layout.sort_by:
-                problems.append("layout.sort_by belongs to tables (format: parquet)")
-            if self.layout.key:
-                problems.append("layout.key belongs to tables (format: parquet)")
+            if tables_alone := self.layout.for_tables_alone():
+                verb = "belong" if len(tables_alone) > 1 else "belongs"
+                problems.append(f"layout.{' and layout.'.join(tables_alone)} {verb} to tables (format: parquet)")
         if self.format == "parquet" and self.resources and self.resources.dask:
             problems.append("resources.dask belongs to grids (format: zarr)")
         problems += access_problems(self)

@@ -15,12 +15,18 @@ from rimrep_assets.domain.strict_model import StrictModel
 DURATION = re.compile(r"P(?:\d+D|T\d+H|T\d+M)")
 GRIDS_ALONE = ("chunks", "cadence", "plain_format", "virtual")
 """keys that mean nothing to a table"""
+TABLES_ALONE = ("sort_by", "object_bytes", "folder", "key", "duplicates")
+"""keys that mean nothing to a grid"""
 
 
 class Layout(StrictModel):
     """How the data lies in the store."""
 
     sort_by: tuple[str, ...] = ()
+    object_bytes: int = Field(default=5_000_000_000, ge=1)
+    """tables: so many bytes in one object, which ends with the row group that reaches them; more become parts"""
+    folder: bool = False
+    """tables: a folder of parts also where one object would do"""
     key: tuple[str, ...] = ()
     """tables: the columns that tell all rows apart"""
     duplicates: Literal["refuse", "drop_same", "last"] = "refuse"
@@ -69,4 +75,11 @@ class Layout(StrictModel):
 
     def for_grids_alone(self) -> list[str]:
         """The keys that were set and that mean nothing to a table."""
-        return [key for key in GRIDS_ALONE if getattr(self, key) != type(self).model_fields[key].default]
+        return self._set_among(GRIDS_ALONE)
+
+    def for_tables_alone(self) -> list[str]:
+        """The keys that were set and that mean nothing to a grid."""
+        return self._set_among(TABLES_ALONE)
+
+    def _set_among(self, keys: tuple[str, ...]) -> list[str]:
+        return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]

@@ -58,7 +58,8 @@ def _digest(value: Any) -> str:
 def data_fingerprint(dataset: Dataset, schema: Mapping[str, Any] | None) -> str:
     """Of all that decides the data besides the source's files: steps, layout, coordinates, declared types, code."""
     types = [(f.get("name"), f.get("type"), f.get("format")) for f in (schema or {}).get("fields", [])]
-    layout = dataset.layout.model_dump(mode="json", exclude={"plain", "plain_format"})
+    other = {"object_bytes", "folder"} if dataset.format == "zarr" else set()
+    layout = dataset.layout.model_dump(mode="json", exclude={"plain", "plain_format", *other})
     return _digest(
         [
             CODE_OF_DATA[dataset.format],

@@ -14,6 +14,7 @@ from typing import Any
 
 from rimrep_assets.domain.datapackage import OWN
 from rimrep_assets.domain.extents import bbox_problems, moment, on_globe
+from rimrep_assets.domain.table_objects import METADATA
 
 FEATURES = "rimrep_assets.service.pygeoapi_providers.FeatureProvider"
 COVERAGES = "rimrep_assets.service.pygeoapi_providers.CoverageProvider"
@@ -50,11 +51,13 @@ def entry_from(package: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[st
 
 
 def _features(package: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    coordinates = package.get("coordinates", {})
+    coordinates, own = package.get("coordinates", {}), package[OWN]
+    # The footers of all parts: what the provider would otherwise read from each of them.
+    inside = f"/{METADATA}" if own.get("parts") else ""
     return {
         "type": "feature",
         "name": FEATURES,
-        "data": {"source": package[OWN]["addresses"]["data"]},
+        "data": {"source": f"{own['addresses']['data']}{inside}"},
         **_id_field(schema),
         **_fields(coordinates),
         # The table may be in another CRS: our provider takes and gives degrees, whatever the file holds.

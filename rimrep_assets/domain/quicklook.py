@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.facts import Facts
+from rimrep_assets.domain.table_objects import batches_of
+from rimrep_assets.domain.table_rows import BATCH_ROWS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +87,8 @@ def _is_time(step: xr.DataArray, t: str | None) -> bool:
 
 
 def draw_table(path: Path, facts: Facts, dataset: Dataset, title: str) -> bytes | None:
-    """A PNG of the GeoParquet file: series of its measurements where rows have times, else a map; None without both.
+    """A PNG of the GeoParquet (a file, or a folder of parts): series of its measurements where rows have times, else
+    a map; None without both.
 
     Read in batches, only the columns that are drawn. A series is the mean of all rows in ``BINS`` spans of time, with
     the range from the lowest to the highest; of shapes every n-th is drawn, at most ``MOST_SHAPES``.
@@ -102,10 +105,7 @@ def draw_table(path: Path, facts: Facts, dataset: Dataset, title: str) -> bytes 
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=65_536, columns=list(columns))
+    return batches_of(path, columns, BATCH_ROWS)
 
 
 def _series(path: Path, t: str, columns: Sequence[str], facts: Facts, title: str) -> bytes:

@@ -17,6 +17,8 @@ from rimrep_assets.domain.facts import Facts
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.strict_model import StrictModel
 
+TABLE = "data.parquet"
+"""a table's object, or the folder of its parts"""
 KEPT = 3
 """so many of the newest releases keep their data"""
 
@@ -41,6 +43,17 @@ class StoredFile(StrictModel):
     @classmethod
     def of(cls, path: str, data: builtins.bytes) -> StoredFile:
         return cls(path=path, sha256=sha256(data), bytes=len(data))
+
+
+def table_objects(objects: Iterable[StoredFile]) -> dict[str, StoredFile]:
+    """The objects that hold a table's rows, by what follows ``data.parquet`` in their paths: '' is the single object,
+    ``/part-00000.parquet`` a part, ``/_metadata`` the footers of all parts."""
+    found = {}
+    for stored in objects:
+        _, mark, rest = stored.path.partition(f"/{TABLE}")
+        if mark and (not rest or rest.startswith("/")):
+            found[rest] = stored
+    return found
 
 
 class Fingerprints(StrictModel):
@@ -202,7 +215,7 @@ class Places:
 
     @property
     def table(self) -> str:
-        return f"{self.dataset}/data.parquet"
+        return f"{self.dataset}/{TABLE}"
 
     @property
     def grid(self) -> str:

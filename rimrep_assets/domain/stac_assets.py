@@ -58,7 +58,8 @@ def _data(package: Mapping[str, Any], href: str, kind: str, public: bool) -> dic
         head = {"href": href, "type": ZARR.format(format=format), "title": "Data", **told}
         snippets = _snippets(_python_zarr(href, public), _r_zarr(href))
         return {**head, "description": snippets, "roles": ["data", "zarr"]}
-    snippets = _snippets(_python_table(package, href, public), _r_table(href, public))
+    parts = bool(package[OWN].get("parts"))
+    snippets = _snippets(_python_table(package, href, public), _r_table(href, public, parts))
     return {"href": href, "type": PARQUET, "title": "Data", "description": snippets, "roles": ["data"]}
 
 
@@ -105,7 +106,7 @@ def _python_table(package: Mapping[str, Any], href: str, public: bool) -> str:
     return f'import pandas\n\ntable = pandas.read_parquet("{href}"{_options(href, public)})'
 
 
-def _r_table(href: str, public: bool) -> str:
+def _r_table(href: str, public: bool, parts: bool) -> str:
     if href.startswith("s3://"):
         bucket, _, path = href.removeprefix("s3://").partition("/")
         anonymous = ", anonymous = TRUE" if public else ""
@@ -114,6 +115,8 @@ def _r_table(href: str, public: bool) -> str:
             f'bucket <- s3_bucket("{bucket}"{anonymous})\n'
             f'table <- open_dataset(bucket$path("{path}")) |> collect()'
         )
+    if parts:
+        return f'library(arrow)\nlibrary(dplyr)\n\ntable <- open_dataset("{href}") |> collect()'
     return f'library(arrow)\n\ntable <- read_parquet("{href}")'
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.facts import ColumnFacts, Facts, Scalar
 from rimrep_assets.domain.table_geometry import crs_code
+from rimrep_assets.domain.table_objects import batches_of, head_of
 from rimrep_assets.domain.table_rows import BATCH_ROWS
 from rimrep_assets.domain.table_types import type_name
 
@@ -51,22 +52,22 @@ class _Column:
 
 
 def measure_table(data: Path, dataset: Dataset) -> Facts:
-    """Measure the published file, batch by batch: rows, and per column (without the covering) type, nulls, least
-    and greatest value; the extents from the covering (reprojected to WGS 84) and from ``coordinates.t``.
+    """Measure what is published (a file, or a folder of parts), batch by batch: rows, and per column (without the
+    covering) type, nulls, least and greatest value; the extents from the covering (reprojected to WGS 84) and from
+    ``coordinates.t``.
 
     A calendar date counts as its midnight UTC. Longitudes above 180 are told as degrees west; a west greater than
     east means that the data crosses the antimeridian.
     """
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(data) as parquet:
-        schema = parquet.schema_arrow
-        geo = json.loads((parquet.metadata.metadata or {}).get(b"geo", b"null"))
-        columns = {f.name: _Column(type_name(f.type)) for f in schema if not (geo and f.name == COVERING)}
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns)):
-            for name, column in columns.items():
-                column.see(batch.column(name))
-        rows = parquet.metadata.num_rows
+    with pq.ParquetFile(head_of(data)) as head:
+        schema, rows = head.schema_arrow, head.metadata.num_rows
+        geo = json.loads((head.metadata.metadata or {}).get(b"geo", b"null"))
+    columns = {f.name: _Column(type_name(f.type)) for f in schema if not (geo and f.name == COVERING)}
+    for batch in batches_of(data, list(columns), BATCH_ROWS):
+        for name, column in columns.items():
+            column.see(batch.column(name))
     about = geo["columns"][geo["primary_column"]] if geo else {}
     t = columns.get(dataset.coordinates.t or "")
     return Facts(

@@ -19,6 +19,7 @@ from rimrep_assets.domain.table_concat import differing_columns
 from rimrep_assets.domain.table_digests import FileDigests, RunningDigestsOfMany
 from rimrep_assets.domain.table_duplicates import columns_for, places_left_out
 from rimrep_assets.domain.table_duplicates import without as without_rows
+from rimrep_assets.domain.table_objects import batches_of
 from rimrep_assets.domain.table_order import MERGED_BYTES, MOST_RUNS, Run, in_order
 from rimrep_assets.domain.table_part import (
     HILBERT,
@@ -32,6 +33,7 @@ from rimrep_assets.domain.table_part import (
     run_batches,
     sorting_keys,
 )
+from rimrep_assets.domain.table_rows import BATCH_ROWS
 from rimrep_assets.domain.table_source import geometry_column, makes_points
 from rimrep_assets.domain.table_types import arrow_type
 from rimrep_assets.domain.table_version import FILE, TableVersion, TableWriter, contents_of
@@ -60,7 +62,8 @@ def fold_table(
     dataset: Dataset,
     schema: Mapping[str, Any] | None = None,
 ) -> Folded:
-    """Write ``out/data.parquet`` and ``out/rows.parquet``.
+    """Write ``out/data.parquet`` (a folder of parts where it is larger than ``layout.object_bytes``) and
+    ``out/rows.parquet``.
 
     Rows: those of ``base`` except of the source files ``without`` and of those staged again, plus the parts
     ``staged`` (source file to part), less what ``layout.duplicates`` leaves out. What was left out of the base is not
@@ -263,20 +266,18 @@ def _as_united(batch: pa.RecordBatch, files: object, rows: object, schema: pa.Sc
 def _refuse_broken_key(data: Path, kind: str, spill: str) -> None:
     """The data's own ``fid`` names every row, once."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = pa.schema([("fid", arrow_type(kind))])
     problems: dict[str, None] = {}
     last = object()
-    with pq.ParquetFile(data) as parquet:
-        batches = (pa.record_batch(b.columns, schema=schema) for b in parquet.iter_batches(columns=["fid"]))
-        for batch in in_order(batches, ["fid"], spill):
-            for value in batch.column(0).to_pylist():
-                if value is None:
-                    problems["the data's own fid is null in some rows"] = None
-                elif value == last:
-                    problems[f"the data's own fid {value!r} stands in more than one row"] = None
-                last = value
+    batches = (pa.record_batch(b.columns, schema=schema) for b in batches_of(data, ["fid"], BATCH_ROWS))
+    for batch in in_order(batches, ["fid"], spill):
+        for value in batch.column(0).to_pylist():
+            if value is None:
+                problems["the data's own fid is null in some rows"] = None
+            elif value == last:
+                problems[f"the data's own fid {value!r} stands in more than one row"] = None
+            last = value
     if problems:
         told = list(problems)
         raise DataError(told[:5] + ([f"and {len(told) - 5} more like these"] if len(told) > 5 else []))

@@ -25,6 +25,7 @@ from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_geometry import EDGES
 from rimrep_assets.domain.table_part import ROW, FileContents
 from rimrep_assets.domain.table_published import PublishedReading, RowsByFile, differ
+from rimrep_assets.domain.table_second_crs import crs_differences
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source
 from rimrep_assets.domain.table_steps_cast import dropping
@@ -84,6 +85,8 @@ def prove_table(
             suspects += [name] if name in opened else []
         elif name in comparisons:
             comparisons[name].agrees(known[name].rows, len(reading.digests_of(name).columns) + len(reading.made))
+    for name, difference in crs_differences(version, contents, opened, dataset):
+        told.setdefault(name, []).append(difference)
     suspects += sorted(opened.keys() - known.keys())
     _compare_cells(suspects, comparisons, version, contents, dataset, counts, reading.made)
     for name, comparison in comparisons.items():

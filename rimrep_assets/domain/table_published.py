@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_digests import FileDigests, RunningDigestsOfMany
 from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, bounds_of_points, points_from
+from rimrep_assets.domain.table_objects import head_of
 from rimrep_assets.domain.table_order import in_order
 from rimrep_assets.domain.table_part import ROW, FileContents
 from rimrep_assets.domain.table_source import geometry_column, makes_points, platform_columns
@@ -141,7 +142,7 @@ class RowsByFile:
         self._numbers = {name: number for number, name in enumerate(contents)}
         made = made_columns(contents, dataset)
         origin = [(FILE, pa.int32()), (ROW, pa.int64())]
-        published = pq.read_schema(version.data).remove_metadata()
+        published = pq.read_schema(head_of(version.data)).remove_metadata()
         self.schema = pa.schema([*(field for field in published if field.name not in made), *origin])
         rows = self._rows(version, [self._numbers[name] for name in wanted if name in self._numbers])
         self._stream = in_order(rows, [FILE, ROW], spill)

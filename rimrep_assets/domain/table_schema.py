@@ -14,6 +14,7 @@ from typing import Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.facts import ColumnFacts, Facts
 from rimrep_assets.domain.schema_difference import Difference
+from rimrep_assets.domain.table_objects import head_of
 from rimrep_assets.domain.table_source import platform_columns
 
 FROM_DATA = frozenset({"name", "type", "min", "max", "coordinates", "crs", "encoding"})
@@ -30,7 +31,7 @@ GEOMETRY_TYPES = frozenset({"any", "geojson", "geometry"})
 
 
 def schema_of(data: Path, facts: Facts, dataset: Dataset, curated: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The Table Schema to publish: a field for every column of the file ``data``, in its order.
+    """The Table Schema to publish: a field for every column of ``data``, in its order.
 
     Keys that people wrote (title, description, unit, constraints, ...) are kept; type, ``min``, ``max``,
     ``coordinates`` and ``crs`` come from the data alone. A geometry is of type ``any`` (Table Schema knows no
@@ -44,7 +45,7 @@ def schema_of(data: Path, facts: Facts, dataset: Dataset, curated: Mapping[str, 
     if "geometry" in platform_columns(dataset):
         roles["geometry"] = "geometry"
     fields = []
-    for name in pq.read_schema(data).names:
+    for name in pq.read_schema(head_of(data)).names:
         field = _field(name, measured.get(name), facts.crs)
         field |= {"coordinates": roles[name]} if name in roles else {}
         people = {k: v for k, v in written.get(name, {}).items() if k not in FROM_DATA | TEXT_FORM}

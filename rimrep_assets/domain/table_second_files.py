@@ -8,7 +8,8 @@ from __future__ import annotations
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
@@ -52,15 +53,25 @@ def _rows_of(path: Path, dataset: Dataset, rows: set[int]) -> Rows:
     read, options = SECOND_READERS[step], getattr(dataset.convert, step)
     if dataset.convert.unzip is None:
         return (yield from read(path, options, rows))
-    with tempfile.TemporaryDirectory(prefix="rimrep-second-") as folder:
+    with files_of(path, dataset) as members:
         before = 0
-        for member in _members(path, dataset, step, Path(folder)):
+        for member in members:
             here = {row - before for row in rows if row >= before}
             count = yield from _shifted(read(member, options, here), before)
             if count is None:
                 return None
             before += count
         return before
+
+
+@contextmanager
+def files_of(path: Path, dataset: Dataset) -> Iterator[list[Path]]:
+    """The file itself, or of a zip the members that are converted, as long as the context lasts."""
+    if dataset.convert.unzip is None:
+        yield [path]
+        return
+    with tempfile.TemporaryDirectory(prefix="rimrep-second-") as folder:
+        yield _members(path, dataset, dataset.convert.table_readers()[0], Path(folder))
 
 
 def _shifted(rows: Rows, by: int) -> Rows:

@@ -125,4 +125,7 @@ def _instant(text: str, pattern: str | None, zone: str | None) -> datetime.datet
         if zone is None:
             raise ValueError(f"{text!r} carries no time zone")
         when = when.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+        # A clock that is set back shows an hour twice, one that is set forward skips one: no instant is told.
+        if when.utcoffset() != when.replace(fold=1).utcoffset():
+            raise ValueError(f"{text!r}: the clock of {zone} shows this time twice or never")
     return when.astimezone(datetime.UTC)

@@ -19,6 +19,8 @@ from rimrep_assets.domain.table_steps import FromName
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 BEYOND = 10**15
 """the number of a row that no file has: asked for it, a reader meets the end and tells how many there are"""
+WINDOW = 200_000
+"""rows that are read together where all must be read"""
 Values = dict[str, Any]
 
 
@@ -26,22 +28,28 @@ def stepped_rows(read: Callable[[set[int]], Rows], name: str, dataset: Dataset, 
     """``rows`` as they are numbered after the steps, with the names that columns have then.
 
     ``read`` reads chosen rows of the source file ``name`` with its own names. Where no step chooses or makes rows
-    only those are read; else all up to the last, and with ``pivot`` all are held. Raises: ValueError, KeyError.
+    only those are read; else all up to the last, and with ``pivot`` its result is held. Raises: ValueError, KeyError.
     """
     steps = dataset.convert.order
     if not {"where", "clip", "pivot"} & {*steps}:
         for number, values in read(rows):
             yield number, next(_through(iter([values]), name, dataset))
         return
-    # A range is asked what a set is asked, and holds nothing: these may be millions.
-    everything = cast(set[int], range(_count(read({BEYOND}))))
     last = max(rows, default=-1)
-    source = (values for _, values in read(everything))
-    for number, values in enumerate(_through(source, name, dataset)):
+    for number, values in enumerate(_through(_all_rows(read), name, dataset)):
         if number > last:
             return
         if number in rows:
             yield number, values
+
+
+def _all_rows(read: Callable[[set[int]], Rows]) -> Iterator[Values]:
+    """Window by window, because a reader may hold what it is asked for."""
+    count = _count(read({BEYOND}))
+    for first in range(0, count, WINDOW):
+        # A range is asked what a set is asked, and holds nothing.
+        for _, values in read(cast(set[int], range(first, min(first + WINDOW, count)))):
+            yield values
 
 
 def _count(reading: Rows) -> int:

@@ -115,25 +115,24 @@ def _chosen(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str
             mask = pc.and_(mask, other)
         return block.filter(mask)
 
-    return selecting(table, "where", wanted, choose)
+    return selecting(table, "where", choose)
 
 
 def selecting(
     table: SourceTable,
     step: str,
-    asked: Mapping[str, Any] | Sequence[str],
     choose: Callable[[pa.RecordBatch, int], pa.RecordBatch],
 ) -> SourceTable:
     """``table`` with the rows that ``choose`` leaves of each block; it is told the number of the block's first row.
 
-    ``asked``: the columns that are looked at; they come as the file has them, whatever type they will have.
+    Cells come as the file has them, whatever type they will have: a row that goes need not be of it.
     """
     key = LEFT_OUT.format(step=step)
     counted = {key: 0}
 
     def blocks(kinds: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         counted[key] = row = 0
-        for block in table.blocks({c: kind for c, kind in kinds.items() if c not in asked}):
+        for block in table.blocks({}):
             left = choose(block, row)
             counted[key] += len(block) - len(left)
             row += len(block)
@@ -147,7 +146,7 @@ def selecting(
 
 def _clipped(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]) -> SourceTable:
     found = clipped(table, dataset, later, problems)
-    return table if found is None else selecting(table, "clip", *found)
+    return table if found is None else selecting(table, "clip", found)
 
 
 def _added(table: SourceTable, name: str, dataset: Dataset, later: Sequence[str], problems: list[str]) -> SourceTable:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Box = tuple[float, float, float, float]
-Choice = tuple[Sequence[str], "Callable[[pa.RecordBatch, int], pa.RecordBatch]"]
+Choice = Callable[["pa.RecordBatch", int], "pa.RecordBatch"]
 
 
 def boxes_of(bbox: Box, *, geographic: bool) -> list[Box]:
@@ -36,7 +36,7 @@ def boxes_of(bbox: Box, *, geographic: bool) -> list[Box]:
 
 
 def clipped(table: SourceTable, dataset: Dataset, later: Sequence[str], problems: list[str]) -> Choice | None:
-    """Which columns ``clip`` looks at, and what chooses the rows of a block; None where that cannot be said.
+    """What chooses the rows of a block for ``clip``, told the number of its first row; None where that cannot be said.
 
     A row without a place is in no box. With ``cut`` a geometry keeps what lies within and is of its own dimension; a
     row of which nothing is left goes.
@@ -57,12 +57,12 @@ def clipped(table: SourceTable, dataset: Dataset, later: Sequence[str], problems
         ends = [name_before(str(c), later, rename) for c in (dataset.coordinates.x, dataset.coordinates.y)]
         missing = [absent("clip, by coordinates,", c, table.names) for c in ends if c not in table.names]
         problems += missing
-        return None if missing else (ends, lambda block, row: _points_within(block, row, ends, boxes, table))
+        return None if missing else lambda block, row: _points_within(block, row, ends, boxes, table)
     column = table.geometry or name_before(dataset.coordinates.geometry, later, rename)
     if column not in table.names:
         problems.append(absent("clip, by coordinates.geometry,", column, table.names))
         return None
-    return [column], lambda block, row: _shapes_within(block, row, column, boxes, table, cut=clip.cut)
+    return lambda block, row: _shapes_within(block, row, column, boxes, table, cut=clip.cut)
 
 
 def _points_within(

@@ -54,10 +54,11 @@ def open_vector(path: Path, name: str, options: ReadVector, dataset: Dataset) ->
     own = dataset.coordinates.geometry
     if layer.geometry is not None and own is None:
         raise DataError(f"{name}: layer {layer.name!r} has a geometry: name it in coordinates.geometry")
-    if layer.geometry is None and own is not None:
+    joined = dataset.convert.join_geometry is not None
+    if layer.geometry is None and own is not None and not joined:
         raise DataError(f"{name}: layer {layer.name!r} has no geometry; coordinates.geometry names {own!r}")
     # An attribute may have the name too: rename can put that right, so both must be told apart.
-    called = None if own is None else own if own not in layer.names else f"\x00{own}"
+    called = None if own is None or layer.geometry is None else own if own not in layer.names else f"\x00{own}"
     crs = layer.crs if layer.geometry else crs84() if geometry_column(dataset) else None
     return SourceTable(
         file=name,

@@ -1,6 +1,7 @@
 """One version of a table: ``data.parquet`` and its provenance ``rows.parquet``, read and written together.
 
-Here belongs how rows and their provenance lie in files. Not here: which rows they are (``table_fold``).
+Here belongs how rows and their provenance lie in files. Not here: which rows they are (``table_fold``), or how many
+objects ``data.parquet`` is (``table_objects``).
 Source: https://geoparquet.org/releases/v1.1.0/
 """
 
@@ -27,6 +28,7 @@ from rimrep_assets.domain.table_geometry import (
     geo_metadata,
     points_from,
 )
+from rimrep_assets.domain.table_objects import Cover, ObjectsWriter, group_lengths, head_of, parts_of
 from rimrep_assets.domain.table_part import ROW, FileContents, repeats, sorting_keys
 from rimrep_assets.domain.table_rows import BATCH_ROWS, read_ahead, row_groups
 from rimrep_assets.domain.table_source import geometry_column, makes_points
@@ -35,6 +37,7 @@ from rimrep_assets.domain.table_types import arrow_type
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 FILE = "\x00file"
 FILES_KEY = b"files"
@@ -43,8 +46,8 @@ CONTENTS_KEY = b"contents"
 
 @dataclass(frozen=True)
 class TableVersion:
-    """``data``: the published rows; ``rows``: per row, in the same order, ``file`` (index into the names in the
-    metadata under ``files``) and ``row`` (its number in that file, from 0)."""
+    """``data``: the published rows, a file or a folder of parts; ``rows``: per row, in the same order, ``file`` (index
+    into the names in the metadata under ``files``) and ``row`` (its number in that file, from 0)."""
 
     data: Path
     rows: Path
@@ -73,25 +76,31 @@ class TableVersion:
         import pyarrow.parquet as pq
 
         repeating = _repeating_texts(self.data) if coded else []
-        with pq.ParquetFile(self.data, read_dictionary=repeating) as data, pq.ParquetFile(self.rows) as rows:
-            lengths = [
-                [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-                for file in (data, rows)
-            ]
+        wanted = [name for name in pq.read_schema(head_of(self.data)).names if columns is None or name in columns]
+        with pq.ParquetFile(self.rows) as rows:
+            lengths = group_lengths(self.data), group_lengths(self.rows)
             if lengths[0] != lengths[1]:
                 raise DataError(
                     f"{self.rows.name} is not of this data: it has {sum(lengths[1])} rows in {len(lengths[1])} "
                     f"groups, the data {sum(lengths[0])} in {len(lengths[0])}"
                 )
-            wanted = [name for name in data.schema_arrow.names if columns is None or name in columns]
-            for group in range(data.num_row_groups):
-                origin = rows.read_row_group(group)
+            for number, (data, group) in enumerate(_groups_of(self.data, repeating)):
+                origin = rows.read_row_group(number)
                 files, numbers = np.asarray(origin.column(0)), np.asarray(origin.column(1))
                 start = 0
                 for batch in data.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
-                    part = slice(start, start + len(batch))
-                    yield batch.select(wanted), files[part], numbers[part]
+                    among = slice(start, start + len(batch))
+                    yield batch.select(wanted), files[among], numbers[among]
                     start += len(batch)
+
+
+def _groups_of(data: Path, repeating: list[str]) -> Iterator[tuple[pq.ParquetFile, int]]:
+    """Every row group, as an open file and its number in it."""
+    import pyarrow.parquet as pq
+
+    for part in parts_of(data):
+        with pq.ParquetFile(part, read_dictionary=repeating) as parquet:
+            yield from ((parquet, group) for group in range(parquet.num_row_groups))
 
 
 def _repeating_texts(data: Path) -> list[str]:
@@ -99,7 +108,7 @@ def _repeating_texts(data: Path) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(data) as parquet:
+    with pq.ParquetFile(parts_of(data)[0]) as parquet:
         texts = [field.name for field in parquet.schema_arrow if pa.types.is_string(field.type)]
         groups = list(range(min(parquet.num_row_groups, 1)))
         first = next(parquet.iter_batches(BATCH_ROWS // 8, row_groups=groups, columns=texts), None)
@@ -128,7 +137,6 @@ class TableWriter:
         dataset: Dataset,
         described: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        import numpy as np
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -140,8 +148,6 @@ class TableWriter:
         x_and_y = (str(dataset.coordinates.x), str(dataset.coordinates.y))
         self._made_from = x_and_y if makes_points(dataset) else None
         self._crs = next(iter(files.values())).crs or (crs84() if self._geometry else None)
-        self._types: set[str] = set()
-        self._bounds = np.full(4, np.nan)
         self._prefixes = pa.array([f"{zlib.crc32(name.encode()):08x}" for name in files])
         self._made_fid = "fid" not in columns
         kinds = dict(columns)
@@ -149,33 +155,12 @@ class TableWriter:
             kinds["bbox"] = "object"
         if self._made_fid:
             kinds["fid"] = "string"
-        codes = pa.dictionary(pa.int32(), pa.string())
-        self._schema = pa.schema(
-            [
-                (name, codes if kind == "string" and not (name == "fid" and self._made_fid) else arrow_type(kind))
-                for name, kind in kinds.items()
-            ]
-        )
-        # A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends: it is added too.
+        self._kinds = kinds
+        self._pandas = json.dumps(_pandas_metadata(kinds))
         self._described = described or {}
-        self._plain = pa.schema([(name, arrow_type(kind)) for name, kind in kinds.items()])
-        self._about = {"pandas": json.dumps(_pandas_metadata(kinds))}
         origin = pa.schema([("file", pa.int32()), ("row", pa.int64())], metadata=_provenance(files))
-        # Codes do not help columns in which no two values are alike, and measurements seldom are; places often are.
-        alike = {name for name, kind in kinds.items() if kind in ("string", "integer")} | {*(self._made_from or ())}
-        coded = [name for name in kinds if name in alike and not (name == "fid" and self._made_fid)]
-        coded += [self._geometry, *(f"bbox.{edge}" for edge in EDGES)] if self._geometry and self._made_from else []
-        # Least and greatest of a geometry or of a made key tell nobody which rows to read, and every reader loads them.
-        useless = {self._geometry, "fid" if self._made_fid else None, "bbox"}
-        told = [*(kinds.keys() - useless), *(f"bbox.{edge}" for edge in EDGES if self._geometry)]
-        self._data = pq.ParquetWriter(
-            out / "data.parquet",
-            self._schema,
-            compression="zstd",
-            use_dictionary=coded or False,
-            write_statistics=told,
-            store_schema=False,
-        )
+        self._out, self._layout = out, dataset.layout
+        self._data: ObjectsWriter | None = None
         self._origin = pq.ParquetWriter(out / "rows.parquet", origin, compression="zstd", use_dictionary=["file"])
         self._origin_schema = origin
 
@@ -185,16 +170,54 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._geometry and self._crs is not None and error is None:
-            known = [float(edge) for edge in self._bounds]
-            bbox = None if any(edge != edge for edge in known) else known
-            geo = geo_metadata(self._geometry, self._crs, self._types, bbox)
-            self._about["geo"] = json.dumps(geo)
+        try:
+            if error is None:
+                (self._data or self._begun(set())).finish()
+        finally:
+            if self._data is not None:
+                self._data.abandon()
+            self._origin.close()
+
+    def _begun(self, repeating: set[str]) -> ObjectsWriter:
+        """The writer of the data, told which columns of text repeat."""
+        import pyarrow as pa
+
+        codes = pa.dictionary(pa.int32(), pa.string())
+        self._schema = pa.schema(
+            [(name, codes if name in repeating else arrow_type(kind)) for name, kind in self._kinds.items()]
+        )
+        # Codes do not help columns in which no two values are alike, and measurements seldom are; places often are.
+        whole = {name for name, kind in self._kinds.items() if kind == "integer"}
+        coded = [name for name in self._kinds if name in {*repeating, *whole, *(self._made_from or ())}]
+        coded += [self._geometry, *(f"bbox.{edge}" for edge in EDGES)] if self._geometry and self._made_from else []
+        # Least and greatest of a geometry or of a made key tell nobody which rows to read, and every reader loads them.
+        useless = {self._geometry, "fid" if self._made_fid else None, "bbox"}
+        told = [*(name for name in self._kinds if name not in useless)]
+        told += [f"bbox.{edge}" for edge in EDGES if self._geometry]
+        self._data = ObjectsWriter(self._out / "data.parquet", self._schema, self._layout, coded, told, self._about)
+        return self._data
+
+    def _repeating(self, group: pa.Table) -> set[str]:
+        """Columns of text that the first group shows to repeat: of the rows alone, however they came."""
+        import pyarrow.compute as pc
+
+        texts = [name for name in group.schema.names if self._kinds.get(name) == "string"]
+        return {name for name in texts if 2 * pc.count_distinct(_plain(group.column(name))).as_py() <= len(group)}
+
+    def _about(self, cover: Cover) -> dict[str, str]:
+        """What the footer says of rows with that cover.
+
+        A stored Arrow schema would hide from Arrow's readers what is added to the file when it ends: it is added too.
+        """
+        import pyarrow as pa
+
+        told = {"pandas": self._pandas}
+        if self._geometry and self._crs is not None:
+            told["geo"] = json.dumps(geo_metadata(self._geometry, self._crs, cover.types, cover.bounds))
         if self._described:
-            self._about[ARROW_SCHEMA] = arrow_schema(self._plain, self._about, self._described)
-        self._data.add_key_value_metadata(self._about)
-        self._data.close()
-        self._origin.close()
+            plain = pa.schema([(name, arrow_type(kind)) for name, kind in self._kinds.items()])
+            told[ARROW_SCHEMA] = arrow_schema(plain, told, self._described)
+        return told
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
         """Write rows that carry ``FILE`` and ``ROW``, in their order, adding points from x and y, bbox and fid."""
@@ -210,29 +233,35 @@ class TableWriter:
             if pending:
                 pending.result()
 
-    def _completed(self, group: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """The published columns of a group, and the origins of its rows."""
+    def _completed(self, group: pa.Table) -> tuple[pa.Table, pa.Table, Cover]:
+        """The published columns of a group, the origins of its rows, and what its geometries cover."""
         import pyarrow as pa
 
+        if self._data is None:
+            self._begun(self._repeating(group))
         types = {field.name: field.type for field in self._schema}
         columns = {name: _as_written(group.column(name), types[name]) for name in group.schema.names if name in types}
-        files, rows = group.column(FILE), group.column(ROW)
+        files, rows, cover = group.column(FILE), group.column(ROW), Cover()
         if self._made_from and self._geometry:
             x, y = (columns[name].chunk(0) for name in self._made_from)
             points = points_from(x, y)
             columns[self._geometry] = pa.chunked_array([points])
-            columns["bbox"] = pa.chunked_array(
-                [self._cover(bounds_of_points(x, y), {"Point"} if points.null_count < len(points) else set())]
-            )
+            bounds = bounds_of_points(x, y)
+            cover.see(bounds, {"Point"} if points.null_count < len(points) else set())
+            columns["bbox"] = pa.chunked_array([bbox_column(bounds)])
         elif self._geometry:
-            columns["bbox"] = pa.chunked_array([self._cover(*bounds_of(c)) for c in columns[self._geometry].chunks])
+            found = [bounds_of(cells) for cells in columns[self._geometry].chunks]
+            for box, kinds in found:
+                cover.see(box, kinds)
+            columns["bbox"] = pa.chunked_array([bbox_column(box) for box, _ in found])
         if self._made_fid:
             columns["fid"] = self._keys(files, rows)
         ordered = [columns[name] for name in self._schema.names]
-        return pa.table(ordered, schema=self._schema), pa.table([files, rows], schema=self._origin_schema)
+        return pa.table(ordered, schema=self._schema), pa.table([files, rows], schema=self._origin_schema), cover
 
-    def _write_group(self, data: pa.Table, origin: pa.Table) -> None:
-        self._data.write_table(data, row_group_size=len(data))
+    def _write_group(self, data: pa.Table, origin: pa.Table, cover: Cover) -> None:
+        assert self._data is not None
+        self._data.write(data, cover)
         self._origin.write_table(origin, row_group_size=len(origin))
         self.rows += len(data)
 
@@ -242,16 +271,11 @@ class TableWriter:
 
         return pc.binary_join_element_wise(self._prefixes.take(files), rows.cast(pa.string()), "-")
 
-    def _cover(self, bounds: np.ndarray[Any, Any], types: set[str]) -> pa.Array:
-        import numpy as np
 
-        known = ~np.isnan(bounds[:, 0])
-        self._types |= types
-        if known.any():
-            edges = bounds if known.all() else bounds[known]
-            self._bounds[:2] = np.fmin(self._bounds[:2], edges[:, :2].min(axis=0))
-            self._bounds[2:] = np.fmax(self._bounds[2:], edges[:, 2:].max(axis=0))
-        return bbox_column(bounds)
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _as_written(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

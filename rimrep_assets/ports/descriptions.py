@@ -24,6 +24,7 @@ from rimrep_assets.domain.facts import Facts
 from rimrep_assets.domain.proposal_marks import guesses_in_schema
 from rimrep_assets.domain.pygeoapi import entry_from, validate_entry
 from rimrep_assets.domain.release import (
+    TABLE,
     Check,
     Cost,
     Fingerprints,
@@ -35,6 +36,7 @@ from rimrep_assets.domain.release import (
     retention,
     sha256,
     shrinks,
+    table_objects,
 )
 from rimrep_assets.domain.stac import collection_from, item_from
 from rimrep_assets.domain.stac_validation import validate_collection, validate_item
@@ -85,7 +87,7 @@ def addresses_of(bench: Workbench, number: int, version: str, made: Version) -> 
     dataset, endpoints = bench.folder.dataset, bench.folder.endpoints
     name = schema_name(dataset)
     if dataset.format == "parquet":
-        data, stable = url(places.version(made.data_version, "data.parquet")), url(places.table)
+        data, stable = url(places.version(made.data_version, TABLE)), url(places.table)
     elif dataset.layout.plain:
         data, stable = url(places.grid), url(places.grid)
     else:
@@ -128,7 +130,7 @@ def describe(
     number = base.release + 1 if base else 1
     now = bench.now()
     addresses = addresses_of(bench, number, version, made)
-    data_object = next((o for o in made.objects if o.path.endswith("/data.parquet")), None)
+    table = table_objects(made.objects)
     edition = Edition(
         release=number,
         version=version,
@@ -136,8 +138,9 @@ def describe(
         updated=in_utc(now),
         catalog_commit=folder.commit,
         environment=bench.environment,
-        bytes=data_object.bytes if data_object else None,
-        sha256=data_object.sha256 if data_object else None,
+        bytes=sum(o.bytes for o in table.values()) if table else None,
+        sha256=table[""].sha256 if "" in table else None,
+        parts=tuple(name.removeprefix("/") for name in table if name),
     )
     package = complete(folder.curated, made.facts, made.schema, dataset=dataset, edition=edition, addresses=addresses)
     package_problems = validate(package, folder.profile, dataset=bench.id)

@@ -259,6 +259,9 @@ class ObstoreObjects:
         unfinished = target.with_name(f"{target.name}#{uuid.uuid4().int % 10**12}")
         try:
             shutil.copyfile(local, unfinished)
+            if target.is_dir():
+                # A bucket has no empty folders, and none that stands in an object's place.
+                target.rmdir()
             unfinished.replace(target)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError, Unavailable
-from rimrep_assets.domain.release import Places, ReleaseRecord
+from rimrep_assets.domain.release import Places, ReleaseRecord, table_objects
 from rimrep_assets.domain.staging import Staged
+from rimrep_assets.domain.table_objects import METADATA
 from rimrep_assets.ports.grid_repository import GridRepository
 from rimrep_assets.ports.object_store import ObjectStore, S3Access, read_if_there
 from rimrep_assets.ports.release_log import ReleaseLog
@@ -64,7 +65,10 @@ class Opener:
             return self._grid(version.snapshot)
         if isinstance(version, Staged):
             return self._table([part.file.path for part in version.parts])
-        return self._table([o.path for o in version.objects if o.path.endswith("/data.parquet")])
+        objects = table_objects(version.objects)
+        if f"/{METADATA}" in objects:
+            return self._table([objects[f"/{METADATA}"].path], parts=True)
+        return self._table([objects[""].path])
 
     def _grid(self, snapshot: str) -> xr.Dataset:
         import xarray as xr
@@ -72,15 +76,17 @@ class Opener:
         store = GridRepository(self.store, self.dataset.id, self.s3).read(snapshot)
         return xr.open_zarr(store, consolidated=False, chunks=None)
 
-    def _table(self, paths: Iterable[str]) -> pads.Dataset:
+    def _table(self, paths: Iterable[str], parts: bool = False) -> pads.Dataset:
+        """``parts``: the path is that of the footers of all parts, which then are read only where they are needed."""
         import pyarrow.dataset as pads
 
         addresses = [self.store.url(path) for path in paths]
         try:
-            if self.store.address.startswith("s3://"):
-                bare = [address.removeprefix("s3://") for address in addresses]
-                return pads.dataset(bare, format="parquet", filesystem=_s3_filesystem(self.s3))
-            return pads.dataset(addresses, format="parquet")
+            filesystem = _s3_filesystem(self.s3) if self.store.address.startswith("s3://") else None
+            bare = [address.removeprefix("s3://") for address in addresses]
+            if parts:
+                return pads.parquet_dataset(bare[0], filesystem=filesystem)
+            return pads.dataset(bare, format="parquet", filesystem=filesystem)
         except OSError as error:
             raise Unavailable(f"{addresses[0]} cannot be opened: {error}", dataset=self.dataset.id) from error
 

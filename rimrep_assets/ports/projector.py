@@ -25,6 +25,7 @@ from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
 from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.shared_document import json_object
 from rimrep_assets.ports.stac_catalog import StaticStac
+from rimrep_assets.ports.table_copy import TableCopy
 
 STALE = timedelta(minutes=30)
 """a mark of another machine that is older, by the store's clock, belongs to a projection that died"""
@@ -57,6 +58,10 @@ class Projector:
     @cached_property
     def plain_copy(self) -> PlainCopy:
         return PlainCopy(self.store, self.repository)
+
+    @cached_property
+    def table_copy(self) -> TableCopy:
+        return TableCopy(self.store, self.dataset)
 
     @cached_property
     def stac(self) -> StaticStac:
@@ -132,23 +137,19 @@ class Projector:
 
     def _data_is_stale(self, record: ReleaseRecord, suspects: set[str] | None) -> bool:
         """Whether a table's stable copy may hold other bytes than the record's data version."""
-        if suspects is not None or self._table_has_other_size(record):
+        if suspects is not None or self._table_differences(record):
             return True
         shown = json_object(read_if_there(self.store, self.places.datapackage)) or {}
         return shown.get("rimrep", {}).get("data_version") != record.data_version
 
-    def _table_has_other_size(self, record: ReleaseRecord) -> bool:
-        if record.format != "parquet":
-            return False
-        stable = self.store.stat(self.places.table)
-        wanted = next((o.bytes for o in record.objects if o.path.endswith("/data.parquet")), None)
-        return stable is None or stable.size != wanted
+    def _table_differences(self, record: ReleaseRecord) -> list[str]:
+        return self.table_copy.differences(record) if record.format == "parquet" else []
 
     def _project_data(self, record: ReleaseRecord, suspects: set[str] | None, stale: bool) -> None:
         if record.format == "parquet":
             if stale:
                 self.progress("copying the table to its stable address")
-                self.store.copy(self.places.version(record.data_version, "data.parquet"), self.places.table)
+                self.table_copy.project(record)
             return
         assert record.snapshot is not None
         self.repository.promote(record.snapshot, record.release)
@@ -205,9 +206,7 @@ class Projector:
                 found += self.plain_copy.metadata_differences(record)
             elif self.plain_copy.shown_snapshots():
                 found.append(f"data.zarr is there, but release {record.release} has no plain copy")
-        if self._table_has_other_size(record):
-            found.append(f"data.parquet is not that of release {record.release}")
-        return found
+        return found + self._table_differences(record)
 
     def shared_differences(self, record: ReleaseRecord) -> list[str]:
         """What of the collection, the catalog and pygeoapi's configuration is not what the listings want."""

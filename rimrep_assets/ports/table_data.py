@@ -1,4 +1,4 @@
-"""Tables on the object store: staged part by part, folded into one Parquet object, read back and proven.
+"""Tables on the object store: staged part by part, folded into Parquet objects, read back and proven.
 
 Here belongs moving parts between the store and this machine. Not here: converting, folding, comparing and measuring
 (``domain/tabular``, ``table_fold``, ``table_proof``), or the protocol (``publication``).
@@ -15,13 +15,14 @@ from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.quicklook import draw_table
-from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
+from rimrep_assets.domain.release import TABLE, Places, ReleaseRecord, StoredFile, table_objects
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Part, Staged
 from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_duplicates import LEFT_OUT
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import TableVersion, fold_table
+from rimrep_assets.domain.table_objects import head_of, objects_of
 from rimrep_assets.domain.table_proof import prove_table
 from rimrep_assets.domain.table_schema import compare_schemas, schema_of
 from rimrep_assets.domain.tabular import stage_table
@@ -30,7 +31,7 @@ from rimrep_assets.ports.staged_parts import staged_elsewhere
 from rimrep_assets.ports.version import Version
 from rimrep_assets.ports.workbench import Workbench
 
-DATA, ROWS, SAMPLE = "data.parquet", "rows.parquet", "sample.parquet"
+ROWS, SAMPLE = "rows.parquet", "sample.parquet"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class TableData:
         return part.model_copy(update={"file": part.file.model_copy(update={"path": path})})
 
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
-        """One object ``versions/<version>/data.parquet`` with its rows' origins beside it."""
+        """``versions/<version>/data.parquet``, an object or a folder of parts, with its rows' origins beside it."""
         bench, dataset = self.bench, self.bench.folder.dataset
         if base is not None and base.fingerprints.data != staged.intent.fingerprint:
             base = None
@@ -130,7 +131,7 @@ class TableData:
         bench.progress(f"folding {len(parts)} staged and {len(kept)} released source files")
         out = bench.scratch_folder(f"fold-{version}")
         folded = fold_table(
-            base=self._download(base.data_version) if base and kept else None,
+            base=self._download(base.data_version, base.objects) if base and kept else None,
             without=sorted(before.keys() - kept),
             staged={name: self._local_part(part) for name, part in parts.items()},
             out=out,
@@ -139,12 +140,14 @@ class TableData:
         )
         if folded.rows == 0:
             raise DataError("no source file has any row", dataset=bench.id)
-        write_sample(out / DATA, out / SAMPLE)
-        objects = tuple(self._upload(out / name, version) for name in (DATA, ROWS, SAMPLE))
+        write_sample(head_of(out / TABLE), out / SAMPLE)
+        files = [*objects_of(out / TABLE), out / ROWS, out / SAMPLE]
+        objects = tuple(self._upload(file, version, file.relative_to(out).as_posix()) for file in files)
         duplicates = _all_duplicates(carried, folded.duplicates)
         bench.progress("reading the data back and comparing it with its source")
-        back = self._download(version)
-        _require_same(back.data, objects[0])
+        back = self._download(version, objects)
+        for local, stored in zip(objects_of(back.data), table_objects(objects).values(), strict=True):
+            _require_same(local, stored)
         proofs = prove_table(
             back,
             wanted,
@@ -187,12 +190,13 @@ class TableData:
         sample = self.bench.scratch_folder("sample") / SAMPLE
         self.bench.store.download(self.places.version(base.data_version, SAMPLE), sample)
         schema = schema_of(sample, base.facts, dataset, curated)
+        data = tuple(table_objects(base.objects).values())
         return Version(
             data_version=base.data_version,
             facts=base.facts,
             schema=schema,
             differences=compare_schemas(schema, curated, dataset),
-            objects=tuple(o for o in base.objects if o.path.endswith(".parquet")),
+            objects=tuple(o for o in base.objects if o in data or o.path.endswith((f"/{ROWS}", f"/{SAMPLE}"))),
             sources=base.sources,
             proofs=(),
             receipt=self._receipt(base),
@@ -213,14 +217,16 @@ class TableData:
             self.bench.store.download(part.file.path, local)
         return local
 
-    def _download(self, version: str) -> TableVersion:
+    def _download(self, version: str, objects: Iterable[StoredFile]) -> TableVersion:
         folder = self.bench.scratch_folder(f"back-{version}")
-        for name in (DATA, ROWS):
-            self.bench.store.download(self.places.version(version, name), folder / name)
-        return TableVersion(folder / DATA, folder / ROWS)
+        for name in (*(f"{TABLE}{inside}" for inside in table_objects(objects)), ROWS):
+            local = folder / name
+            local.parent.mkdir(exist_ok=True)
+            self.bench.store.download(self.places.version(version, name), local)
+        return TableVersion(folder / TABLE, folder / ROWS)
 
-    def _upload(self, local: Path, version: str) -> StoredFile:
-        path = self.places.version(version, local.name)
+    def _upload(self, local: Path, version: str, name: str) -> StoredFile:
+        path = self.places.version(version, name)
         self.bench.store.upload(local, path)
         return StoredFile(path=path, sha256=file_digest(local), bytes=local.stat().st_size)
 

@@ -16,7 +16,7 @@ from typing import Any
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_verify import chosen_files, differing_values
-from rimrep_assets.domain.release import ReleaseRecord
+from rimrep_assets.domain.release import ReleaseRecord, table_objects
 from rimrep_assets.ports.object_store import ObjectStore
 from rimrep_assets.ports.projector import Projector
 from rimrep_assets.ports.table_data import file_digest
@@ -55,8 +55,8 @@ def verify(
         found += projector.unprojected(record)
         found += projector.shared_differences(record)
         if record.format == "parquet":
-            data = next(o for o in record.objects if o.path.endswith("/data.parquet"))
-            found += list(filter(None, [_differs(projector.store, projector.places.table, data.sha256)]))
+            for name, data in table_objects(record.objects).items():
+                found += filter(None, [_differs(projector.store, f"{projector.places.table}{name}", data.sha256)])
         elif record.plain:
             found += projector.plain_copy.differs_from(record)
     return found

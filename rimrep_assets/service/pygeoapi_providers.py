@@ -4,10 +4,10 @@ Here belongs what the running pygeoapi does with one of our tables or grids. Not
 classes (``domain/pygeoapi``). Only pygeoapi imports this module: it loads pygeoapi, pyarrow and xarray.
 
 Mended against pygeoapi 0.21: features carry their own id and not a row's number; a bbox selects what intersects it,
-by the GeoParquet covering; the covering and binary columns are no properties; every field has a type; times with and
-without timezone are compared in UTC; the geometry column may have any name; ``numberMatched`` is the true count; a
-coverage honours ``bbox`` without ``subset``, says its axes in the array's order, and never changes the process's
-working folder.
+by the GeoParquet covering and then by shape; the covering and binary columns are no properties; every field has a
+type; times with and without timezone are compared in UTC; the geometry column may have any name; ``numberMatched`` is
+the true count; a coverage honours ``bbox`` without ``subset``, says its axes in the array's order, and never changes
+the process's working folder.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from pygeoapi.provider.base import (
 from pygeoapi.provider.parquet import ParquetProvider
 from pygeoapi.util import crs_transform
 
+from rimrep_assets.domain.table_objects import METADATA
+from rimrep_assets.service.pygeoapi_box import Box
 from rimrep_assets.service.pygeoapi_coverages import CoverageProvider
 from rimrep_assets.service.pygeoapi_values import interval, json_type, json_value, moment_scalar, scalar
 
@@ -42,7 +44,8 @@ ROW = "__row"
 
 
 class FeatureProvider(ParquetProvider):
-    """Serves one GeoParquet or plain Parquet table; ``data.source`` is a path, ``s3://`` or ``https://`` address."""
+    """Serves one GeoParquet or plain Parquet table; ``data.source`` is a path, ``s3://`` or ``https://`` address: of
+    the one object, or of the ``_metadata`` that lies beside the parts."""
 
     def __init__(self, provider_def: dict[str, Any]) -> None:
         BaseProvider.__init__(self, provider_def)
@@ -56,6 +59,7 @@ class FeatureProvider(ParquetProvider):
         about = geo.get("columns", {}).get(self._geometry, {})
         self._covering = about.get("covering", {}).get("bbox") if self._geometry else None
         self._crs = about.get("crs") or "OGC:CRS84"
+        self._bounds_may_be_empty = about.get("geometry_types") != ["Point"]
         self._id = self.id_field or ROW
         self.has_geometry = self._geometry is not None or bool(self.x_field and self.y_field)
         self._check_columns()
@@ -97,18 +101,20 @@ class FeatureProvider(ParquetProvider):
         """A GeoJSON FeatureCollection of the page, in the file's order, with the true ``numberMatched``."""
         if sortby or q or filterq is not None:
             raise ProviderInvalidQueryError("sortby, q and filter are not supported; use bbox, datetime, properties")
-        conditions = [self._bbox_filter(bbox)] if bbox else []
+        box = self._box(bbox) if bbox else None
+        conditions = [] if not bbox else [box.may if box else self._bbox_filter(bbox)]
         if datetime_:
             conditions.append(self._time_filter(datetime_))
         for name, value in properties:
             conditions.append(pc.field(name) == scalar(value, self.ds.schema.field(name).type, name))
         # None and not True: then the count comes from the file's metadata.
         chosen = reduce(operator.and_, conditions) if conditions else None
-        matched = self.ds.count_rows(filter=chosen)
+        looking = box if box and self._bounds_may_be_empty else None
+        matched = self._matched(chosen, looking)
         features: list[dict[str, Any]] = []
         if resulttype != "hits":
             names = [n for n in self._fields if not select_properties or n in select_properties]
-            features = list(self._features(chosen, offset, limit, names, skip_geometry))
+            features = list(self._features(chosen, offset, limit, names, skip_geometry, looking))
         return {
             "type": "FeatureCollection",
             "features": features,
@@ -128,32 +134,33 @@ class FeatureProvider(ParquetProvider):
             return feature
         raise ProviderItemNotFoundError(f"no feature {identifier!r}")
 
+    def _box(self, bbox: Sequence[float]) -> Box | None:
+        return Box(bbox, self._covering, self._crs) if self._covering else None
+
     def _bbox_filter(self, bbox: Sequence[float]) -> Any:
-        """Envelope intersection; a west above the east crosses 180°."""
+        """Of a table whose places are two columns; a west above the east crosses 180°."""
         if not self.has_geometry:
             raise ProviderInvalidQueryError("the table has no geometry; bbox cannot be asked for")
+        if not (self.x_field and self.y_field):
+            raise ProviderInvalidQueryError("the table has no bbox covering; bbox cannot be asked for")
         half = len(bbox) // 2
         west, south, east, north = (float(n) for n in (bbox[0], bbox[1], bbox[half], bbox[half + 1]))
-        if self._covering:
-            xmin, ymin, xmax, ymax = (pc.field(*self._covering[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            west, south, east, north = self._in_own_crs(west, south, east, north)
-        elif self.x_field and self.y_field:
-            xmin = xmax = pc.field(self.x_field)
-            ymin = ymax = pc.field(self.y_field)
-        else:
-            raise ProviderInvalidQueryError("the table has no bbox covering; bbox cannot be asked for")
-        across = (xmax >= west) & (xmin <= east) if west <= east else (xmax >= west) | (xmin <= east)
-        return across & (ymax >= south) & (ymin <= north)
+        x, y = pc.field(self.x_field), pc.field(self.y_field)
+        across = (x >= west) & (x <= east) if west <= east else (x >= west) | (x <= east)
+        return across & (y >= south) & (y <= north)
 
-    def _in_own_crs(self, west: float, south: float, east: float, north: float) -> tuple[float, ...]:
-        from pyproj import CRS, Transformer
-
-        own = CRS.from_user_input(self._crs)
-        if own.is_geographic:
-            return west, south, east, north
-        into = Transformer.from_crs("OGC:CRS84", own, always_xy=True)
-        bounds: tuple[float, ...] = into.transform_bounds(west, south, east, north)
-        return bounds
+    def _matched(self, chosen: Any, looking: Box | None) -> int:
+        """How many rows there are; shapes are looked at where their bounds alone do not tell."""
+        if looking is None:
+            return int(self.ds.count_rows(filter=chosen))
+        surely = 0
+        if looking.surely is not None:
+            surely = int(self.ds.count_rows(filter=chosen & looking.surely))
+            chosen = chosen & ~looking.surely
+        scanner = self.ds.scanner(
+            columns=[self._geometry], filter=chosen, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+        )
+        return surely + sum(pc.sum(looking.touching(b.column(0))).as_py() or 0 for b in scanner.to_batches())
 
     def _time_filter(self, text: str) -> Any:
         if self.time_field is None:
@@ -168,14 +175,23 @@ class FeatureProvider(ParquetProvider):
         return chosen
 
     def _features(
-        self, chosen: Any, offset: int, limit: int, names: Sequence[str], skip_geometry: bool
+        self,
+        chosen: Any,
+        offset: int,
+        limit: int,
+        names: Sequence[str],
+        skip_geometry: bool,
+        looking: Box | None = None,
     ) -> Iterator[dict[str, Any]]:
         """At most ``limit`` features after the first ``offset`` of those chosen, reading no further than needed."""
         geometry = None if skip_geometry else self._geometry
         points = [self.x_field, self.y_field] if not skip_geometry and not geometry and self.has_geometry else []
         columns = list(dict.fromkeys([*names, self._id, *([geometry] if geometry else []), *points]))
+        read = [*columns, self._geometry] if looking and not geometry else columns
         skip, left = offset, limit
-        for batch in self._batches(chosen, columns):
+        for batch in self._batches(chosen, read):
+            if looking:
+                batch = batch.filter(looking.touching(batch.column(self._geometry)))
             if skip >= batch.num_rows:
                 skip -= batch.num_rows
                 continue
@@ -231,11 +247,15 @@ class FeatureProvider(ParquetProvider):
 
 
 def _open_table(source: str) -> Any:
+    in_parts = source.endswith(f"/{METADATA}")
     if "://" not in source:
-        return pads.dataset(source, format="parquet")
+        return pads.parquet_dataset(source) if in_parts else pads.dataset(source, format="parquet")
     from fsspec.core import url_to_fs
     from pyarrow.fs import FSSpecHandler, PyFileSystem
 
     options = {"default_cache_type": "none"} if source.startswith("s3://") else {}
     filesystem, path = url_to_fs(source, **options)
-    return pads.dataset(path, filesystem=PyFileSystem(FSSpecHandler(filesystem)), format="parquet")
+    opened = PyFileSystem(FSSpecHandler(filesystem))
+    if in_parts:
+        return pads.parquet_dataset(path, filesystem=opened)
+    return pads.dataset(path, filesystem=opened, format="parquet")

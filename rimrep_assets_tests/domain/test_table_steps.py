@@ -110,6 +110,15 @@ def test_a_number_is_no_text_in_a_layer(shared, tmp_path):
         stage_table(source, "dylan.shp", dataset, None, tmp_path / "part.parquet")
 
 
+def test_a_row_that_is_left_out_decides_no_type(tmp_path):
+    text = "site,v\na,1\nb,broken\na,2\n"
+    found = published(tmp_path, steps(CSV, {"where": {"site": "a"}}), {"in.csv": text}, fields(v="integer"))
+    assert found["v"].to_pylist() == [1, 2]
+    (tmp_path / "undeclared").mkdir()
+    found = published(tmp_path / "undeclared", steps(CSV, {"where": {"site": "a"}}), {"in.csv": text})
+    assert found["v"].to_pylist() == [1, 2]
+
+
 def test_what_where_leaves_out_is_counted(tmp_path):
     (tmp_path / "in.csv").write_text(SITES)
     told = stage_table(

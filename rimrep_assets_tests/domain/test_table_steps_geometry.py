@@ -7,6 +7,7 @@ import json
 import geopandas
 import numpy as np
 import pandas as pd
+import pyogrio
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -193,6 +194,27 @@ def test_rows_get_the_geometry_of_their_feature_as_in_geopandas(tmp_path):
     told = stage_table(tmp_path / "in.csv", "in.csv", dataset, None, tmp_path / "p.parquet")
     assert told.left_out == {"geometries, by join_geometry": 2}
     assert told.crs["id"] == {"authority": "OGC", "code": "CRS84"}
+
+
+@pytest.mark.parametrize("read", ["read_json", "read_parquet", "read_vector"])
+def test_rows_of_other_formats_get_geometries_too(tmp_path, read):
+    frame = pd.DataFrame({"site": ["b", "z", "a"], "v": [1, 2, 3]})
+    source = tmp_path / {"read_json": "in.json", "read_parquet": "in.parquet", "read_vector": "in.gpkg"}[read]
+    if read == "read_json":
+        frame.to_json(source, orient="records")
+    elif read == "read_parquet":
+        frame.to_parquet(source)
+    else:
+        pyogrio.write_dataframe(frame, source, layer="table")
+    found = published(tmp_path, steps({read: {}}, join(geojson(PLACES)), **GEOM), {source.name: source})
+    assert [cell and shapely.from_wkb(cell) for cell in found["geom"].to_pylist()] == [PLACES[1][1], None, PLACES[0][1]]
+
+
+def test_a_layer_that_has_geometries_gets_no_others(shared, tmp_path):
+    source = shared("data/b_tabular/shapefile/marcia_nodes/marcia_nodes.shp")
+    step = {"join_geometry": {"file": "s.geojson", "on": {"year": "name"}, "content": geojson(PLACES)}}
+    with pytest.raises(DataError, match="join_geometry: the data has a geometry"):
+        stage_table(source, "m.shp", steps({"read_vector": {}}, step, **GEOM), None, tmp_path / "part.parquet")
 
 
 def test_rows_without_a_feature_may_be_refused(tmp_path):

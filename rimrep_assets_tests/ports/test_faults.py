@@ -11,10 +11,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.dataset as pads
 import pytest
 import xarray as xr
 import yaml
 
+from rimrep_assets.domain.release import sha256
 from rimrep_assets.ports.reconciliation import Reconciliation
 from rimrep_assets_tests.faulty_store import (
     CALLS,
@@ -70,6 +72,10 @@ def same_days(one, other) -> bool:
     )
 
 
+PARTS_YAML = {**TABLE_YAML, "layout": {**TABLE_YAML["layout"], "row_group_rows": 1000, "object_bytes": 1}}
+"""the table with a part for every row group"""
+PARTS = {"table to parts": (4, 2500), "table fewer parts": (2500, 1200), "table to one object": (1200, 4)}
+"""kinds in which a table lies in parts before, behind or both: rows of its second file before and after"""
 SWITCHES = {"grid to v2": "zarr.json", "grid to v3 from v2": ".zmetadata"}
 """kinds in which the plain copy changes its format, and the root of the format that it leaves"""
 
@@ -82,12 +88,13 @@ class Scene:
         self.dataset = TABLE if kind.startswith("table") else GRID
         source = self.world.source(self.dataset)
         if self.dataset == TABLE:
-            self.world.describe(TABLE_YAML, TABLE_SCHEMA)
-            first = [write_table(source, "a.csv"), write_table(source, "b.csv", shift=1)]
+            self.world.describe(PARTS_YAML if kind in PARTS else TABLE_YAML, TABLE_SCHEMA)
+            rows = PARTS.get(kind, (6, 4))
+            first = [write_table(source, "a.csv"), write_table(source, "b.csv", rows=rows[0], shift=1)]
             self.old = expected_rows(*first) if kind != "table first" else None
             if self.old is not None:
                 self._publish()
-                first[1] = write_table(source, "b.csv", rows=4, shift=2, site="Myrmidon Reef")
+                first[1] = write_table(source, "b.csv", rows=rows[1], shift=2, site="Myrmidon Reef")
             self.new = expected_rows(*first)
         else:
             format = 2 if kind.endswith("v2") and kind != "grid to v2" else 3
@@ -155,6 +162,8 @@ class Scene:
         if config.exists():
             yaml.safe_load(config.read_text())
         if self.dataset == TABLE:
+            if self.kind in PARTS and (settling := self._look_at_parts(root)):
+                return settling
             rows = stable_table(root, TABLE)
             assert rows in (self.old, self.new), "the stable table is neither old nor new"
             return "new" if rows == self.new else "old"
@@ -176,6 +185,20 @@ class Scene:
             return "settling"
         raise AssertionError("the plain copy is neither old nor new")
 
+    def _look_at_parts(self, root: Path) -> str | None:
+        """'settling' where objects of both releases, or not all of one, lie at the stable address; each is whole."""
+        stable = root / "public" / TABLE / "data.parquet"
+        there = [path for path in (stable, *stable.rglob("*")) if path.is_file()]
+        found = {path.relative_to(stable.parent).as_posix(): sha256(path.read_bytes()) for path in there}
+        releases = [_objects(json.loads(p.read_text())) for p in (root / "public" / TABLE / "releases").iterdir()]
+        for name, digest in found.items():
+            assert digest in [objects.get(name) for objects in releases], f"{name} is no release's"
+        if (stable / "_metadata").exists():
+            # Who reads through it sees one release or the other.
+            whole = pads.parquet_dataset(stable / "_metadata").to_table(columns=["site"])
+            assert whole.num_rows in (len(self.old), len(self.new))
+        return None if found in releases else "settling"
+
     def _follow(self, root: Path, package) -> None:
         """What a datapackage names can be opened, and is the release that it says it is."""
         path = root / "public" / self.dataset / package["resources"][0]["path"]
@@ -189,6 +212,12 @@ class Scene:
         return self.look() == "new" and drift == []
 
 
+def _objects(record) -> dict[str, str]:
+    """The digests of a release's table, by their places below a dataset's folder."""
+    objects = ((o["path"].split("/", 3)[-1], o["sha256"]) for o in record["objects"])
+    return {path: digest for path, digest in objects if path.split("/")[0] == "data.parquet"}
+
+
 def stable_table_of(path: Path):
     import pyarrow.parquet as pq
 
@@ -197,6 +226,7 @@ def stable_table_of(path: Path):
 
 KINDS = [
     *("table first", "table replaced", "grid first", "grid append", "grid re-issue"),
+    *PARTS,
     *("grid append v2", "grid to v2", "grid to v3 from v2"),
 ]
 FAULTS = pytest.mark.faults

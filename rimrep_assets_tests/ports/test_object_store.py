@@ -88,6 +88,28 @@ def test_a_file_goes_up_and_comes_back_the_same(store, tmp_path):
     assert store.download("big", tmp_path / "back").read_bytes() == local.read_bytes()
 
 
+def test_an_object_takes_the_place_of_a_folder_whose_objects_are_gone_and_a_folder_that_of_an_object(store):
+    store.write("new", b"one")
+    store.write("data/part", b"a part")
+    assert (store.stat("data"), len(store.list("data"))) == (None, 1)
+    store.delete("data/part")
+    store.copy("new", "data")
+    assert (store.read("data"), store.list("data")) == (b"one", [])
+    store.delete("data")
+    store.copy("new", "data/part")
+    assert [stored.path for stored in store.list("data")] == ["data/part"]
+
+
+def test_a_local_folder_that_holds_objects_is_never_replaced_by_one(tmp_path):
+    store = open_store(str(tmp_path))
+    store.write("new", b"one")
+    store.write("data/part", b"a part")
+    with pytest.raises(Unavailable, match="data"):
+        store.copy("new", "data")
+    assert store.read("data/part") == b"a part"
+    assert [stored.path for stored in store.list("")] == ["data/part", "new"]
+
+
 def test_a_hard_linked_copy_would_share_its_inode_and_ours_does_not(tmp_path):
     store = open_store(str(tmp_path))
     store.write("a", b"x")
