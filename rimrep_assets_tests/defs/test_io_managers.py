@@ -190,7 +190,8 @@ def mean_in_source(world: World) -> float:
     return float(pd.concat([pd.read_csv(p) for p in world.source(TABLE).glob("*.csv")])["temperature"].mean())
 
 
-@pytest.mark.parametrize("kind", [pytest.param("local", marks=pytest.mark.long), "s3"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["local", "s3"])
 def test_a_run_of_many_processes_reads_through_it_and_keeps_small_documents(kind, tmp_path, request):
     if kind == "s3":
         pytest.importorskip("moto")

@@ -233,7 +233,7 @@ FAULTS = pytest.mark.faults
 
 
 @pytest.mark.parametrize(
-    "kind", [kind if kind in ("table replaced", "grid append") else pytest.param(kind, marks=FAULTS) for kind in KINDS]
+    "kind", [kind if kind == "table replaced" else pytest.param(kind, marks=FAULTS) for kind in KINDS]
 )
 def test_broken_at_every_write_a_reader_sees_old_or_new_and_the_next_run_finishes(kind, tmp_path, monkeypatch):
     break_everywhere(kind, WRITES, tmp_path, monkeypatch)

@@ -191,6 +191,7 @@ def test_two_stagings_at_once_on_one_chunk_are_both_complete(grid):
     assert same_days(stable_grid(Path(world.store_url), GRID), grid.new)
 
 
+@pytest.mark.long
 def test_two_processes_on_a_local_folder_end_in_one_log_with_nothing_lost(grid):
     """On a folder Icechunk cannot compare and set; the file lock does it for it."""
     world = grid.world
