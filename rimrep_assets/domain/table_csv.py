@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 8 * 1024 * 1024
 """also the longest row that can be read"""
+PIECE_BYTES = 1024 * 1024
 MOST_EXAMPLES = 5
 NOT_OF_ITS_TYPE = "CSV conversion error"
 """Arrow's words; those for bytes that are no text name UTF8 besides"""
@@ -140,8 +140,10 @@ def _may_be_quoted(path: Path, options: ReadCsv) -> bool:
     """Whether a cell may go over several lines: where none can, lines need not be looked for twice."""
     if not options.quote:
         return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        return whole.find(options.quote.encode(_encoding(options).removesuffix("-sig"))[-1:]) >= 0
+    mark = options.quote.encode(_encoding(options).removesuffix("-sig"))[-1:]
+    with path.open("rb") as file:
+        # Not mapped: pages of a large file would count as this process's memory.
+        return any(mark in piece for piece in iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def _without_own(

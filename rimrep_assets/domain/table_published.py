@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
@@ -16,6 +17,7 @@ from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, bounds_o
 from rimrep_assets.domain.table_objects import head_of
 from rimrep_assets.domain.table_order import in_order
 from rimrep_assets.domain.table_part import ROW, FileContents
+from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import geometry_column, makes_points, platform_columns
 from rimrep_assets.domain.table_version import FILE, TableVersion
 
@@ -62,16 +64,18 @@ class PublishedReading:
         self._sampled = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
         self._kept: list[pa.Table] = []
         self._digests = RunningDigestsOfMany(len(self._names))
-        for batch, files, rows in version.batches(coded=True):
-            self._see(batch, files, rows)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            for batch, files, rows in read_ahead(version.batches(coded=True)):
+                self._see(batch, files, rows, beside)
 
-    def _see(self, batch: pa.RecordBatch, files: Any, rows: Any) -> None:
+    def _see(self, batch: pa.RecordBatch, files: Any, rows: Any, beside: ThreadPoolExecutor) -> None:
         import numpy as np
         import pyarrow as pa
 
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        made = beside.submit(self._check_made, columns, files, rows)
         self._digests.see({name: cells for name, cells in columns.items() if name not in self.made}, files, rows)
-        self._check_made(columns, files, rows)
+        made.result()
         if len(self._sampled):
             keys = (files.astype(np.int64) << ROW_BITS) + rows
             at = np.minimum(np.searchsorted(self._sampled, keys), len(self._sampled) - 1)
