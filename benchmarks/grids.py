@@ -193,6 +193,7 @@ def _append(inputs: Path, out: Path, size: Size, clock: Clock, steps: int) -> No
     import zarr
 
     from rimrep_assets.domain.grid_axis import changed_blocks
+    from rimrep_assets.domain.grid_growth import grown
     from rimrep_assets.domain.grid_header import read_header
     from rimrep_assets.domain.grid_time import DAY
     from rimrep_assets.domain.grid_write import write_grid
@@ -212,7 +213,8 @@ def _append(inputs: Path, out: Path, size: Size, clock: Clock, steps: int) -> No
     write_grid(zarr.open_group(session.store, mode="a"), None, base, last, dataset, lambda _: path)
     repository.commit(session, "benchmark", {})
     with clock:
-        state = unite([*base.headers(), of_day(steps)], dataset)
+        state = grown(base, [of_day(steps)], dataset)
+        assert state is not None
         session = repository.stage_from(repository.tip().snapshot, repository.tip())  # type: ignore[union-attr]
         blocks = changed_blocks(base, state, state.chunk)
         write_grid(zarr.open_group(session.store, mode="a"), base, state, blocks, dataset, lambda _: path)

@@ -7,8 +7,8 @@ values (``grid_write``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, total_ordering
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rimrep_assets.domain.errors import DataError
@@ -42,19 +42,9 @@ def assign_axis(
     Of files that cover one time the last in ``name_order`` gives it where ``overlap`` is ``newest_name``.
     Raises: DataError naming both files and the times that two different files cover, and every time off the cadence.
     """
-    rounded = cadence is not None
-    taken: dict[int, tuple[FileGrid, int]] = {}
-    clashes: dict[tuple[str, str], list[int]] = {}
-    last_wins = overlap == "newest_name"
-    for file in sorted(files, key=lambda f: name_order(f.name), reverse=last_wins):
-        for index, exact in enumerate(file.times):
-            time = _to_second(exact) if rounded else exact
-            position = file.positions[index] if file.positions else index
-            holder = taken.setdefault(time, (file, position))[0]
-            if holder is file and taken[time][1] != position:
-                clashes.setdefault((file.name, file.name), []).append(time)
-            elif holder.digest != file.digest and not last_wins:
-                clashes.setdefault((holder.name, file.name), []).append(time)
+    known = list(files)
+    apart = _places_apart(known, cadence)
+    taken, clashes = (apart, {}) if apart is not None else _places_shared(known, cadence, overlap)
     problems = [f"{a} and {b} both cover {_some(times, calendar)}" for (a, b), times in clashes.items()]
     slots = tuple(Slot(time, taken[time][0].digest, taken[time][1]) for time in sorted(taken))
     if cadence is not None and slots:
@@ -64,12 +54,84 @@ def assign_axis(
     return _regular(slots, cadence_us(cadence)) if cadence is not None and slots else slots
 
 
+def extended_axis(
+    axis: tuple[Slot, ...], files: Iterable[FileGrid], cadence: str | None, calendar: str, overlap: Overlap
+) -> tuple[Slot, ...] | None:
+    """``assign_axis`` of the files of ``axis`` and more; None where not all of these lie after it, or do not fit."""
+    try:
+        more = assign_axis(files, cadence, calendar, overlap)
+    except DataError:
+        # Whoever assigns the whole axis is told all that is wrong.
+        return None
+    if not axis or not more or more[0].time <= axis[-1].time:
+        return None
+    if cadence is None:
+        return axis + more
+    step = cadence_us(cadence)
+    if (more[0].time - axis[-1].time) % step:
+        return None
+    return axis + tuple(Slot(time, None, -1) for time in range(axis[-1].time + step, more[0].time, step)) + more
+
+
+_Taken = dict[int, tuple[FileGrid, int]]
+"""by time the file that gives it, and where in the file"""
+
+
+def _times_of(file: FileGrid, cadence: str | None) -> Iterator[tuple[int, int]]:
+    """The file's times, as they are published, with their positions in it."""
+    for index, exact in enumerate(file.times):
+        time = exact if cadence is None else _to_second(exact)
+        yield time, file.positions[index] if file.positions else index
+
+
+def _places_apart(files: Sequence[FileGrid], cadence: str | None) -> _Taken | None:
+    """Every time with its file, where none is covered twice; else None."""
+    taken: _Taken = {}
+    for file in files:
+        taken |= {time: (file, position) for time, position in _times_of(file, cadence)}
+    return taken if len(taken) == sum(len(file.times) for file in files) else None
+
+
+def _places_shared(
+    files: Sequence[FileGrid], cadence: str | None, overlap: Overlap
+) -> tuple[_Taken, dict[tuple[str, str], list[int]]]:
+    """Every time with the file that is to give it, and the times that two files cover against the rule."""
+    taken: _Taken = {}
+    clashes: dict[tuple[str, str], list[int]] = {}
+    last_wins = overlap == "newest_name"
+    for file in sorted(files, key=lambda f: name_order(f.name), reverse=last_wins):
+        for time, position in _times_of(file, cadence):
+            holder = taken.setdefault(time, (file, position))[0]
+            if holder is file and taken[time][1] != position:
+                clashes.setdefault((file.name, file.name), []).append(time)
+            elif holder.digest != file.digest and not last_wins:
+                clashes.setdefault((holder.name, file.name), []).append(time)
+    return taken, clashes
+
+
 @lru_cache(maxsize=100_000)
 def name_order(name: str) -> tuple[Any, ...]:
     """What names are sorted by: as people count, so that ``v10`` follows ``v9``; equal only for equal names."""
     pieces = enumerate(re.split(r"([0-9]+)", name))
     parts = [(int(part), "") if index % 2 else (-1, part) for index, part in pieces]
     return tuple(parts), name
+
+
+@total_ordering
+class NameOrder:
+    """A name that compares by ``name_order``, which is looked at only where what stands before it is equal."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NameOrder) and self.name == other.name
+
+    def __lt__(self, other: NameOrder) -> bool:
+        return name_order(self.name) < name_order(other.name)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 def _to_second(time: int) -> int:
@@ -81,9 +143,7 @@ def _some(times: Sequence[int], calendar: str) -> str:
     return f"{words} and {len(times) - 5} more times" if len(times) > 5 else words
 
 
-def _off_cadence(
-    slots: Sequence[Slot], taken: dict[int, tuple[FileGrid, int]], cadence: str, calendar: str
-) -> list[str]:
+def _off_cadence(slots: Sequence[Slot], taken: _Taken, cadence: str, calendar: str) -> list[str]:
     step, first = cadence_us(cadence), slots[0].time
     off: dict[str, list[int]] = {}
     for slot in slots:

@@ -258,6 +258,13 @@ def _unshuffle(data: Any, out: np.ndarray) -> None:
 
     size = out.dtype.itemsize
     planes = np.frombuffer(data, "u1").reshape(size, -1)
+    if size == 2:
+        # Packed numbers are nearly always these; in words it takes a third of the time. The byte order that they
+        # have in memory is put together here, whatever ``out`` makes of it.
+        words = out.reshape(-1).view("<u2")
+        np.left_shift(planes[1], 8, out=words, dtype="u2")
+        np.bitwise_or(words, planes[0], out=words)
+        return
     places = out.reshape(-1).view("u1").reshape(-1, size)
     for rank in range(size):
         places[:, rank] = planes[rank]

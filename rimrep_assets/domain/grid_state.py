@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from rimrep_assets.domain.grid_axis import Overlap, Slot, assign_axis, name_order
+from rimrep_assets.domain.grid_axis import NameOrder, Overlap, Slot, assign_axis
 from rimrep_assets.domain.grid_layout import (
     GLOBAL,
     Attributes,
@@ -54,6 +54,15 @@ class GridState(StrictModel):
             return (Slot(0, self.files[0].digest, 0),)
         return assign_axis(self.files, self.cadence, self.united.time.calendar, self.overlap)
 
+    def with_axis(self, axis: tuple[Slot, ...]) -> GridState:
+        """This state, which need not derive its axis: it is known to be ``axis``."""
+        self.__dict__["axis"] = axis
+        return self
+
+    def fields(self) -> dict[str, Any]:
+        """The fields as they are, to make another state of; nothing that was derived."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
     @cached_property
     def time_units(self) -> str | None:
         """The units in which the time axis is published."""
@@ -75,7 +84,7 @@ class GridState(StrictModel):
     @cached_property
     def newest_first(self) -> tuple[FileGrid, ...]:
         """Files by their last time, the latest first."""
-        return tuple(sorted(self.files, key=lambda f: (f.times[-1:] or (0,), name_order(f.name)), reverse=True))
+        return tuple(sorted(self.files, key=lambda f: (f.times[-1:] or (0,), NameOrder(f.name)), reverse=True))
 
     def layout_of(self, file: FileGrid) -> GridLayout:
         return self.layouts[file.layout]
@@ -99,7 +108,7 @@ class GridState(StrictModel):
 
     def _of_layout(self, layout: GridLayout) -> tuple[Attributes, dict[str, str]]:
         """The agreed attributes of what the files of a layout hold, and the remembered values of their axes."""
-        known = {GLOBAL, *layout.variables, *([layout.time.name] if layout.time else [])}
+        known = set(holders(layout))
         values = {
             v.sha256: self.values[v.sha256] for v in layout.variables.values() if v.sha256 and v.sha256 in self.values
         }
@@ -147,3 +156,8 @@ class GridState(StrictModel):
             for name, v in self.united.variables.items()
             if self.united.varies(name)
         }
+
+
+def holders(layout: GridLayout) -> list[str]:
+    """What a file of the layout has attributes of: itself, under the empty name, and its variables."""
+    return [GLOBAL, *layout.variables, *([layout.time.name] if layout.time else [])]

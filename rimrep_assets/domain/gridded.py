@@ -26,7 +26,7 @@ from rimrep_assets.domain.grid_layout import (
     Variable,
 )
 from rimrep_assets.domain.grid_reencoding import affine, is_repacked
-from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_state import GridState, holders
 from rimrep_assets.domain.grid_steps import Unpack
 from rimrep_assets.domain.grid_values import REPACK_ADVICE
 
@@ -204,7 +204,7 @@ def _attributes(headers: Sequence[GridHeader]) -> tuple[tuple[FileGrid, ...], At
     agreed: Attributes = {}
     seen: set[str] = set()
     for header in headers:
-        for name in _holders(header):
+        for name in holders(header.layout):
             own = header.file.attributes.get(name, {})
             if name not in seen:
                 seen.add(name)
@@ -220,11 +220,6 @@ def _attributes(headers: Sequence[GridHeader]) -> tuple[tuple[FileGrid, ...], At
         }
         files.append(FileGrid.model_construct(**{**header.file.__dict__, "attributes": rest}))
     return tuple(files), {name: found for name, found in sorted(agreed.items()) if found}
-
-
-def _holders(header: GridHeader) -> list[str]:
-    time = [header.layout.time.name] if header.layout.time else []
-    return ["", *header.layout.variables, *time]
 
 
 def _values(headers: Sequence[GridHeader], dataset: Dataset) -> dict[str, str]:

@@ -21,6 +21,7 @@ from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
 from rimrep_assets.domain.grid_chunks import blocks_in_chunk, cells_of_block
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
+from rimrep_assets.domain.grid_growth import grown
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import GridHeader
 from rimrep_assets.domain.grid_proof import prove_grid
@@ -65,14 +66,12 @@ class GridData:
     def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
         """Write the blocks that differ from the base; blocks that an earlier attempt left right are kept."""
         before = self._state_of(base, intent)
-        known = _headers_of(before)
-        read = 0
+        headers = _Headers(self.bench)
         for number in range(TRIES):
             begin, at, tip, told = self._where_to_begin(base, before, intent)
-            known |= _headers_of(at)
             whole = self._whole(intent, told.sources if told else ())
-            state, more = self._wanted_state(known, whole)
-            read += more
+            state = headers.united(whole, [state for state in (at, before) if state is not None])
+            read = headers.bytes_read
             blocks = changed_blocks(at, state, state.chunk)
             digests = {n: d for n, d in (told.digests if told else {}).items() if n not in blocks}
             if at is not None and begin is not None and not blocks and at == state:
@@ -182,31 +181,6 @@ class GridData:
             return intent.sources
         kept = [file for file in outside if not partition.holds(intent.partitions, file.name)]
         return tuple(sorted((*intent.sources, *kept), key=lambda file: file.name))
-
-    def _wanted_state(
-        self, known: dict[tuple[str, str], GridHeader], files: Sequence[SourceFile]
-    ) -> tuple[GridState, int]:
-        """The state that ``files`` make; only those whose header is not ``known`` yet are read."""
-        headers: list[GridHeader] = []
-        problems: list[str] = []
-        read = 0
-        parts = grid_files(files, self.bench.folder.dataset)
-        for number, file in enumerate(parts, start=1):
-            content = content_of(file.name, file.digest, self.bench.folder.dataset)
-            header = known.get((file.name, content))
-            if header is None:
-                self.bench.progress(f"reading {file.name} ({number} of {len(parts)})")
-                try:
-                    header = read_header(self.bench.fetch(file), file.name, file.digest, self.bench.folder.dataset)
-                except DataError as error:
-                    problems += error.problems
-                    continue
-                read += file.size
-                known[file.name, content] = header
-            headers.append(header)
-        if problems:
-            raise DataError(problems, dataset=self.bench.id)
-        return unite(headers, self.bench.folder.dataset), read
 
     def _where_to_begin(
         self, base: ReleaseRecord | None, before: GridState | None, intent: Intent
@@ -363,9 +337,48 @@ class GridData:
         return folder
 
 
-def _headers_of(state: GridState | None) -> dict[tuple[str, str], GridHeader]:
-    """The headers that a state remembers, by name and digest of the file."""
-    return {} if state is None else {(h.file.name, h.file.digest): h for h in state.headers()}
+class _Headers:
+    """What a staging knows of the files' headers: those that states remember, and those that it read itself."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self.read: dict[tuple[str, str], GridHeader] = {}
+        self.bytes_read = 0
+
+    def united(self, sources: Sequence[SourceFile], states: Sequence[GridState]) -> GridState:
+        """The state that ``sources`` make; only files that none of ``states`` remembers are opened.
+
+        Raises: DataError that lists every file that cannot be read, or every difference between files.
+        """
+        dataset = self.bench.folder.dataset
+        files = grid_files(sources, dataset)
+        wanted = [(file.name, content_of(file.name, file.digest, dataset)) for file in files]
+        remembered = {(file.name, file.digest) for state in states for file in state.files}
+        unread = [(key, file) for key, file in zip(wanted, files, strict=True) if key not in remembered]
+        self._read([(key, file) for key, file in unread if key not in self.read])
+        if states:
+            held = {(file.name, file.digest) for file in states[0].files}
+            new = [self.read[key] for key in wanted if key not in held and key in self.read]
+            if len(held) + len(new) == len(wanted) and held <= set(wanted):
+                state = grown(states[0], new, dataset)
+                if state is not None:
+                    return state
+        known = {(h.file.name, h.file.digest): h for state in reversed(states) for h in state.headers()} | self.read
+        return unite([known[key] for key in wanted], dataset)
+
+    def _read(self, files: Sequence[tuple[tuple[str, str], SourceFile]]) -> None:
+        dataset = self.bench.folder.dataset
+        problems: list[str] = []
+        for number, (key, file) in enumerate(files, start=1):
+            self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
+            try:
+                self.read[key] = read_header(self.bench.fetch(file), file.name, file.digest, dataset)
+            except DataError as error:
+                problems += error.problems
+                continue
+            self.bytes_read += file.size
+        if problems:
+            raise DataError(problems, dataset=self.bench.id)
 
 
 def _carried(

@@ -113,7 +113,8 @@ class Component:
         finally:
             os.close(read_end)
         try:
-            self.wait_until(self.is_ready, "become ready")
+            # It may answer before the leash has written down who it is.
+            self.wait_until(lambda: _recorded(self.folder) is not None and self.is_ready(), "become ready")
         except BaseException:
             self.stop()
             raise

@@ -81,10 +81,20 @@ def test_a_component_ends_when_its_starter_is_killed(tmp_path, how):
     )
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", starter, str(tmp_path)], stdout=subprocess.PIPE, cwd=root) as process:
-        assert process.stdout.readline() == b"ready\n"
-        pids = [int((tmp_path / "pid").read_text().split()[0]), int((tmp_path / "inner").read_text())]
-        os.kill(process.pid, how)
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            pids = [int((tmp_path / "pid").read_text().split()[0]), int((tmp_path / "inner").read_text())]
+        finally:
+            os.kill(process.pid, how)
     assert eventually(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_a_component_is_not_ready_before_it_is_written_down_who_it_is(tmp_path, monkeypatch):
+    """On a busy machine it can answer first."""
+    answered = []
+    monkeypatch.setattr(Script, "is_ready", lambda self: answered.append(self.pid) is None)
+    with Script(tmp_path) as component:
+        assert answered == [component.pid]
 
 
 def test_a_component_outlives_the_thread_that_started_it(tmp_path):
