@@ -26,7 +26,8 @@ from rimrep_assets.domain.grid_findings import TOLD, WHOLE, Findings
 from rimrep_assets.domain.grid_layout import FileGrid, GridLayout, Packing
 from rimrep_assets.domain.grid_proof_block import VariableOfBlock
 from rimrep_assets.domain.grid_reencoding import adds_fill, is_repacked
-from rimrep_assets.domain.grid_sample import OtherReading, Pick, choose, compare, read_independently
+from rimrep_assets.domain.grid_sample import Pick, choose, compare
+from rimrep_assets.domain.grid_sample_reading import OtherReader, RawReading, Unread
 from rimrep_assets.domain.grid_source import OpenSource, Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
@@ -76,7 +77,7 @@ def prove_grid(
             for problem in described[file.layout]:
                 findings.tell(file.name, problem)
             proof.times_of(file, wanted)
-        picks = choose(state, wanted, seed)
+        picks = choose(state, wanted, seed, proof.cut_of)
         readings = _Readings(proof, picks, wanted, other)
         stats = {block: proof.block(block, readings.of(block)) for block in wanted}
     proofs = [findings.of(file.name, file.digest, proof.sampled.get(file.digest, 0), []) for file in files]
@@ -97,7 +98,7 @@ class _Readings:
         self.proof, self.picks, self.other = proof, picks, other
         # Of no block at all there is none to follow either.
         self.following = dict(zip(blocks, [*blocks[1:], None], strict=False))
-        self.begun: dict[int, list[tuple[Pick, Future[OtherReading | str]]]] = {}
+        self.begun: dict[int, list[tuple[Pick, Future[RawReading | Unread]]]] = {}
         if blocks:
             self._begin(blocks[0])
 
@@ -106,7 +107,7 @@ class _Readings:
             (pick, self.other.submit(self.proof.independently, pick)) for pick in self.picks.get(block, ())
         ]
 
-    def of(self, block: int) -> list[tuple[Pick, Future[OtherReading | str]]]:
+    def of(self, block: int) -> list[tuple[Pick, Future[RawReading | Unread]]]:
         """The readings of one block, which may still be under way; the next block's are begun."""
         following = self.following[block]
         if following is not None:
@@ -230,18 +231,33 @@ class _Proof:
         return found
 
     @cached_property
+    def other(self) -> OtherReader:
+        """The reader that shares no code with ours."""
+        return OtherReader(self.state, self.dataset, self.published)
+
+    @cached_property
     def stamps(self) -> np.ndarray | None:
         """The published times as xarray reads them."""
         time = self.state.united.time
         return self.published[time.name].values if time and time.name in self.published.variables else None
 
-    def independently(self, pick: Pick) -> OtherReading | str:
+    def cut_of(self, digest: str, name: str) -> dict[str, int]:
+        """How a file cuts a variable into chunks, along the dimensions that are published as they stand in it."""
+        source = self.sources.of(digest)
+        variable = source.variables[name]
+        index = source.indexes.get(variable.source)
+        if index is None or len(index.chunks) != len(variable.source_dims):
+            return {}
+        lengths = zip(variable.source_dims, index.chunks, strict=True)
+        return {dim: length for dim, length in lengths if not variable.spans.get(dim)}
+
+    def independently(self, pick: Pick) -> RawReading | Unread:
         """One file as the other reader sees it."""
         source = self.sources.of(pick.file.digest)
         by_fast_way = source.variables[pick.name].source in source.indexes
-        return read_independently(pick, source.path, self.state, self.dataset, self.published, by_fast_way)
+        return self.other.read(pick, source.path, by_fast_way)
 
-    def block(self, block: int, readings: Sequence[tuple[Pick, Future[OtherReading | str]]]) -> BlockStats:
+    def block(self, block: int, readings: Sequence[tuple[Pick, Future[RawReading | Unread]]]) -> BlockStats:
         """Every value of one block; returns what was counted."""
         if self.state.united.time is None:
             counted = self._static_stats()
@@ -262,11 +278,12 @@ class _Proof:
             if variable.role == "data" and name in self.group
         }
 
-    def _sample(self, block: int, readings: Sequence[tuple[Pick, Future[OtherReading | str]]]) -> None:
+    def _sample(self, block: int, readings: Sequence[tuple[Pick, Future[RawReading | Unread]]]) -> None:
         """What the other reader made of the block's files, against the published chunk as xarray reads it."""
         chunks: dict[str, np.ndarray] = {}
-        for pick, future in readings:
-            reading = future.result()
+        picks = [pick for pick, _ in readings]
+        read = self.other.with_times([(pick, future.result()) for pick, future in readings])
+        for pick, reading in zip(picks, read, strict=True):
             if isinstance(reading, str):
                 self.findings.tell(pick.file.name, reading)
                 continue

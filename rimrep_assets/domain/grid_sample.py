@@ -1,36 +1,23 @@
-"""The independent reading: of every file one chunk, decoded by libraries that share no code with the fast way.
+"""The sample: of every file one chunk, chosen by a seed, held against what is published at its time and place.
 
-The numbers are read by netCDF4 (by what ``grid_other_reader`` has where the file was not read by the fast way), and
-decoded by xarray on both sides, with the file's attributes and with the published ones.
-
-Here belong choosing what is read and comparing it by time and place. Not here: any of our own decoding
-(``grid_hdf5``, ``grid_values``), on purpose.
+Here belong choosing what is read and comparing it. Not here: the reading, by libraries that share no code with ours
+(``grid_sample_reading``).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.dataset import Dataset
-from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.file_time import moment_told
-from rimrep_assets.domain.grid_file import open_raw
-from rimrep_assets.domain.grid_file_time import ROUNDING_SHARE
 from rimrep_assets.domain.grid_layout import FileGrid, Variable
-from rimrep_assets.domain.grid_other_reader import open_otherwise
 from rimrep_assets.domain.grid_state import GridState
-from rimrep_assets.domain.grid_steps import SetTime
-from rimrep_assets.domain.grid_time import cadence_us
-from rimrep_assets.domain.grid_values import in_published_order
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
+
+    from rimrep_assets.domain.grid_sample_reading import OtherReading
 
 TIME_SLACK_US = 1_000
 """readers round fractions of days differently, by microseconds"""
@@ -52,18 +39,13 @@ class Pick:
     """published indexes of the other dimensions"""
 
 
-@dataclass(frozen=True)
-class OtherReading:
-    """What the other reader made of a pick: decoded values as they are published, and the times that it saw."""
-
-    values: np.ndarray
-    times: tuple[Any, ...]
-    moved_us: int = 0
-    """by how much published times may differ by declared rule"""
+CutOf = Callable[[str, str], Mapping[str, int]]
+"""by a file's content and a variable: the source's chunk lengths along the dimensions that are published whole, as they
+stand in the file"""
 
 
-def choose(state: GridState, blocks: Sequence[int], seed: int) -> dict[int, list[Pick]]:
-    """For every file of ``blocks`` one pick, by block; the same seed picks the same."""
+def choose(state: GridState, blocks: Sequence[int], seed: int, cut: CutOf) -> dict[int, list[Pick]]:
+    """For every file of ``blocks`` one pick, by block; the same seed picks the same. ``cut``: how files are cut."""
     rows_of: dict[str, dict[int, list[int]]] = {}
     for block in blocks:
         for row in range(block * state.chunk, min((block + 1) * state.chunk, len(state.axis))):
@@ -71,6 +53,8 @@ def choose(state: GridState, blocks: Sequence[int], seed: int) -> dict[int, list
             if digest is not None:
                 rows_of.setdefault(digest, {}).setdefault(block, []).append(row)
     found: dict[int, list[Pick]] = {}
+    # Files of a block share the place, so that what is published there is read once.
+    windows: dict[tuple[int, str], tuple[tuple[str, slice], ...]] = {}
     for digest in sorted(rows_of):
         file = state.by_digest[digest]
         layout = state.layout_of(file)
@@ -79,172 +63,30 @@ def choose(state: GridState, blocks: Sequence[int], seed: int) -> dict[int, list
         names = [n for n in names if layout.varies(n)] or names
         if names:
             block, name = dice.choice(sorted(rows_of[digest])), dice.choice(names)
-            windows = _windows(state, name, f"{seed}:{block}:{name}")
-            found.setdefault(block, []).append(Pick(file, block, name, tuple(rows_of[digest][block]), windows))
+            if (block, name) not in windows:
+                windows[block, name] = _windows(state, name, f"{seed}:{block}:{name}", cut(digest, name))
+            rows = tuple(rows_of[digest][block])
+            found.setdefault(block, []).append(Pick(file, block, name, rows, windows[block, name]))
     return found
 
 
-def _windows(state: GridState, name: str, seed: str) -> tuple[tuple[str, slice], ...]:
-    """The other dimensions' extent of one published chunk."""
+def _windows(state: GridState, name: str, seed: str, cut: Mapping[str, int]) -> tuple[tuple[str, slice], ...]:
+    """The other dimensions' extent of one chunk: of the source's, and no longer than a published one."""
     dice = random.Random(seed)  # noqa: S311 - a sample, not a secret
     time = state.united.time
     windows = []
     for dim in state.united.variables[name].dims:
         if time is None or dim != time.dim:
-            size, length = state.united.dimensions[dim], state.chunks.get(dim, state.united.dimensions[dim])
-            start = dice.randrange(-(-size // length)) * length
-            windows.append((dim, slice(start, min(start + length, size))))
+            size = state.united.dimensions[dim]
+            start, stop = _stretch(dice, 0, size, cut.get(dim, size))
+            windows.append((dim, slice(*_stretch(dice, start, stop, state.chunks.get(dim, size)))))
     return tuple(windows)
 
 
-def read_independently(
-    pick: Pick, path: Path, state: GridState, dataset: Dataset, published: xr.Dataset, by_netcdf4: bool
-) -> OtherReading | str:
-    """The pick as the other reader decodes it; a sentence where it cannot."""
-    try:
-        with _opened(path, pick.file.name, by_netcdf4) as source:
-            return _Reading(pick, source, state, dataset, published).read()
-    except (ValueError, OSError, KeyError, TypeError, IndexError, DataError) as error:
-        return f"{pick.name}: the independent reader could not read it: {error}"
-
-
-def _opened(path: Path, name: str, by_netcdf4: bool) -> AbstractContextManager[Any]:
-    return open_raw(path, name) if by_netcdf4 else open_otherwise(path)
-
-
-@dataclass(frozen=True)
-class _Reading:
-    pick: Pick
-    source: Any
-    """netCDF4's file with raw values, or an undecoded xarray.Dataset"""
-    state: GridState
-    dataset: Dataset
-    published: xr.Dataset
-
-    def read(self) -> OtherReading:
-        import numpy as np
-
-        variable = self.state.layout_of(self.pick.file).variables[self.pick.name]
-        time = self.state.united.time
-        rows = [self.state.axis[row].position for row in self.pick.rows]
-        windows, index = dict(self.pick.windows), []
-        for dim in variable.source_dims:
-            varies = time is not None and dim == time.dim
-            index.append(np.asarray(rows) if varies else self._places(variable, dim, windows[dim]))
-        held = self.source.variables[variable.source]
-        # Read as one stretch and picked from in memory: netCDF4 reads scattered indexes one by one.
-        box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in index)
-        raw = np.asarray(held[box if box else ...])
-        for axis, places in enumerate(index):
-            raw = raw.take(places - places.min(), axis=axis)
-        raw = in_published_order(raw, variable)
-        return OtherReading(decoded(raw, variable.dims, _attributes(held)), self._times(rows), self._rounding())
-
-    def _rounding(self) -> int:
-        """By how much ``fix_time`` may move a time."""
-        fix = self.dataset.convert.fix_time
-        return cadence_us(fix.round) // ROUNDING_SHARE if fix is not None and fix.round is not None else 0
-
-    def _places(self, variable: Variable, dim: str, window: slice) -> np.ndarray:
-        """Where the source has the published window: by the values of its axis, else by what was remembered."""
-        import numpy as np
-
-        ours = self.published.variables.get(dim)
-        back = {new: old for old, new in self.dataset.convert.rename.items()}
-        name = back.get(dim, dim)
-        theirs = self.source.variables.get(name)
-        if ours is not None and ours.ndim == 1 and theirs is not None and len(theirs.shape) == 1:
-            axis = decoded(_flat(theirs), (dim,), _attributes(theirs)).astype("f8")
-            labels = np.asarray(ours[window].values)
-            if labels.dtype.kind in "iuf" and np.isfinite(axis).all():
-                # As they stand first: an axis may hold -180 and 180, which are one meridian.
-                for around in (False, True) if dim == self.dataset.coordinates.x else (False,):
-                    found = _by_label(axis, labels.astype("f8"), self._slack(axis), around)
-                    if found is not None:
-                        return found
-        spans = variable.spans.get(dim, ())
-        if not spans:
-            return np.arange(window.start, window.stop)
-        order = [np.arange(s.low, s.high)[:: -1 if s.backward else 1] for s in spans]
-        return np.concatenate(order)[window]
-
-    def _slack(self, axis: np.ndarray) -> float:
-        import numpy as np
-
-        cell = float(np.abs(np.diff(axis)).min(initial=np.inf)) if axis.size > 1 else 1.0
-        return max(self.dataset.convert.unite.coordinate_tolerance, 1e-3 * cell, 1e-9)
-
-    def _times(self, rows: Sequence[int]) -> tuple[Any, ...]:
-        """The other reader's times of the rows, through cftime; none where the grid has none."""
-        time = self.state.united.time
-        if time is None:
-            return ()
-        import xarray as xr
-
-        step = self.dataset.convert.set_time
-        if step is not None and step.variable is None:
-            return tuple(self._one_time(step) for _ in rows)
-        name = time.name if step is None else str(step.variable)
-        back = {new: old for old, new in self.dataset.convert.rename.items()}
-        held = self.source.variables[back.get(name, name)]
-        coder = xr.coders.CFDatetimeCoder()
-        raw = xr.Variable(("t",), _flat(held), _attributes(held))
-        stamps = coder.decode(xr.conventions.decode_cf_variable(time.name, raw, decode_times=False)).values
-        return tuple(stamps[row] for row in rows)
-
-    def _one_time(self, step: SetTime) -> np.datetime64:
-        """The time that stands in an attribute, read by pandas, or in the file's name."""
-        import numpy as np
-        import pandas as pd
-
-        if step.attribute is None:
-            told = moment_told(str(step.name), self.pick.file.name)
-            assert told is not None
-            return np.datetime64(told.replace(tzinfo=None), "us")
-        text = _attributes(self.source)[step.attribute].strip()
-        return pd.to_datetime(text, format=step.format or "ISO8601", utc=True).tz_localize(None).to_datetime64()
-
-
-def _flat(held: Any) -> np.ndarray:
-    import numpy as np
-
-    return np.asarray(held[...]).reshape(-1)
-
-
-def _attributes(held: Any) -> dict[str, Any]:
-    if hasattr(held, "ncattrs"):
-        return {name: held.getncattr(name) for name in held.ncattrs()}
-    return dict(held.attrs)
-
-
-def decoded(raw: np.ndarray, dims: Sequence[str], attributes: Mapping[str, Any]) -> np.ndarray:
-    """Stored numbers as xarray reads them with these attributes, NaN for no value; times stay numbers."""
-    import xarray as xr
-
-    held = {k: v for k, v in attributes.items() if k not in ("units", "calendar", "dtype")}
-    variable = xr.Variable(tuple(dims), raw, held)
-    found: np.ndarray = xr.conventions.decode_cf_variable("values", variable, decode_times=False).values
-    return found
-
-
-def _by_label(axis: np.ndarray, labels: np.ndarray, slack: float, around: bool) -> np.ndarray | None:
-    """Index of the axis' value that equals each label, longitudes modulo 360; None where one has none."""
-    import numpy as np
-
-    def turned(values: np.ndarray) -> np.ndarray:
-        return np.mod(values, 360.0) if around else values
-
-    order = np.argsort(turned(axis), kind="stable")
-    ascending = turned(axis)[order]
-    after = np.searchsorted(ascending, turned(labels)) % len(ascending)
-    before = (after - 1) % len(ascending)
-
-    def apart(places: np.ndarray) -> np.ndarray:
-        difference = np.abs(ascending[places] - turned(labels))
-        return np.minimum(difference, 360.0 - difference) if around else difference
-
-    nearest = np.where(apart(after) <= apart(before), after, before)
-    return order[nearest] if (apart(nearest) <= slack).all() else None
+def _stretch(dice: random.Random, start: int, stop: int, length: int) -> tuple[int, int]:
+    """One of the stretches of ``length`` into which ``start`` to ``stop`` is cut; the last may be shorter."""
+    begin = start + dice.randrange(-(-(stop - start) // length)) * length
+    return begin, min(begin + length, stop)
 
 
 def compare(

@@ -15,8 +15,10 @@ from rimrep_assets.domain import grid_proof as grid_proof_module
 from rimrep_assets.domain.grid_encoding import encoded_fill
 from rimrep_assets.domain.grid_layout import Number, Packing
 from rimrep_assets.domain.grid_proof import WHOLE
+from rimrep_assets.domain.grid_sample import choose
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
-from rimrep_assets_tests.domain.grid_bench import LAT, Published, Sample, grid_dataset, told
+from rimrep_assets.domain.gridded import unite
+from rimrep_assets_tests.domain.grid_bench import LAT, Published, Sample, grid_dataset, header_of, told
 
 GRIDDED = "data/a_gridded/"
 
@@ -207,6 +209,23 @@ def test_a_tolerated_axis_is_held_to_the_tolerance(tmp_path):
     assert told(published) == {}
     published.group["lat"][0] = -10.01
     assert "lat [0]" in told(published)["1.nc"]
+
+
+@given(
+    seed=st.integers(0, 99),
+    published=st.tuples(st.integers(1, 4), st.integers(1, 3)),
+    source=st.one_of(st.none(), st.tuples(st.integers(1, 4), st.integers(1, 3))),
+)
+def test_of_a_file_no_more_than_one_of_its_chunks_is_decoded(tmp_path_factory, seed, published, source):
+    folder = tmp_path_factory.mktemp("cut")
+    dataset = grid_dataset(layout={"chunks": dict(zip(("lat", "lon"), published, strict=True))})
+    state = unite([header_of(Sample(times=[0]).write(folder / "a.nc"), dataset)], dataset)
+    cut = {} if source is None else dict(zip(("lat", "lon"), source, strict=True))
+    (pick,) = choose(state, [0], seed, lambda digest, name: cut)[0]
+    for (dim, window), size, length in zip(pick.windows, (4, 3), published, strict=True):
+        assert 0 <= window.start < window.stop <= size
+        assert window.stop - window.start <= length
+        assert window.start // cut.get(dim, size) == (window.stop - 1) // cut.get(dim, size)
 
 
 def test_the_sample_depends_on_the_seed_and_the_file(tmp_path):
