@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -239,6 +240,14 @@ def wrong_crs_written(real: Any) -> Any:
 
 def latitude_first(real: Any) -> Any:
     return lambda x, y: real(y, x)
+
+
+def second_number_first(real: Any) -> Any:
+    def wrong() -> np.dtype:
+        return np.dtype([("order", "<u1"), ("type", "<u4"), ("y", "<f8"), ("x", "<f8")])
+
+    assert wrong().itemsize == real().itemsize
+    return wrong
 
 
 def one_fid_twice(real: Any) -> Any:

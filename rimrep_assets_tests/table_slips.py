@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rimrep_assets.domain import table_fold, table_published, table_times, table_version
+from rimrep_assets.domain import table_fold, table_geometry, table_made, table_times, table_version
 from rimrep_assets.domain.table_part import ROW
 from rimrep_assets.domain.table_version import FILE
 from rimrep_assets.ports import table_data
@@ -32,6 +32,7 @@ from rimrep_assets_tests.table_bends import (
     other_numbers,
     read,
     rows,
+    second_number_first,
     stored,
     twice_appended,
     typed,
@@ -90,7 +91,7 @@ SLIPS = [
     Slip(
         "latitude first wherever we make points",
         SECOND,
-        instead((table_version, "points_from"), (table_published, "points_from"), of=latitude_first),
+        instead((table_geometry, "point_record"), (table_made, "point_record"), of=second_number_first),
         ("column 'geometry': <?POINT",),
     ),
     Slip("rows doubled after an append", DIGESTS, folded(twice_appended), ("rows were read|more than once",)),

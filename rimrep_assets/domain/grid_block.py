@@ -9,17 +9,17 @@ Here belongs moving a block's values. Not here: which blocks (``grid_axis``), ma
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.grid_axis import block_slots
+from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_chunks import bands, chunks_of, runs, shape_of, varying
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests, rows_by_file
-from rimrep_assets.domain.grid_source import Sources, Task
+from rimrep_assets.domain.grid_source import REMEMBERED_FILES, Sources, Task
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_values import Band, stored_fill
 
@@ -65,14 +65,15 @@ class BlockWriter:
     threads: Executor
     _room: Room = field(default_factory=Room)
 
-    def write(self, block: int, names: Collection[str] | None = None) -> BlockDigests:
+    def write(self, block: int, names: Collection[str] | None = None, following: int | None = None) -> BlockDigests:
         """Write one block of every varying variable, or of those in ``names``; returns the digests of its values by
-        file and variable.
+        file and variable. ``following``: the block that is written next.
 
         Raises: DataError when a source file cannot be read.
         """
         digests: BlockDigests = {}
         slots = block_slots(self.state.axis, block, self.state.chunk)
+        looked_up = [] if following is None else self._look_up(slots, following)
         for name in (n for n in varying(self.state) if names is None or n in names):
             rows = RowDigests(len(slots))
             for band in bands(self.state, name):
@@ -82,7 +83,18 @@ class BlockWriter:
             for digest, own in rows_by_file(slots):
                 if digest is not None and name in self.sources.of(digest).variables:
                     digests.setdefault(digest, {})[name] = rows.of_rows(own)
+        for done in looked_up:
+            done.result()
         return digests
+
+    def _look_up(self, slots: Sequence[Slot], following: int) -> list[Future[object]]:
+        """Have the chunks of the next block's files found beside this one: one at a time, all threads wait for it."""
+        own = {slot.digest for slot in slots} - {None}
+        later = {slot.digest for slot in block_slots(self.state.axis, following, self.state.chunk)} - {None}
+        if len(own | later) > REMEMBERED_FILES:
+            return []
+        files = [self.sources.of(str(digest)) for digest in sorted(map(str, later - own))]
+        return [self.threads.submit(getattr, file, "indexes") for file in files]
 
     def _assembled(self, name: str, slots: Any, band: Band) -> np.ndarray:
         """The values of a band as they are published: (times of the block, the other dimensions)."""

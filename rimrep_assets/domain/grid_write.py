@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
@@ -94,7 +95,8 @@ def write_blocks(
     """Write the values of ``blocks`` into arrays that are there; ``names``: of these alone. See ``write_grid``."""
     with ThreadPoolExecutor(threads) as pool:
         writer = BlockWriter(group, state, Sources(state, open_source), pool)
-        return {block: writer.write(block, names) for block in blocks}
+        wanted = list(blocks)
+        return {block: writer.write(block, names, following) for block, following in zip_longest(wanted, wanted[1:])}
 
 
 def _array(group: zarr.Group, state: GridState, name: str, compressors: Sequence[Any] | None = None) -> zarr.Array[Any]:

@@ -23,8 +23,9 @@ from rimrep_assets.domain.proof import MOST_DIFFERENCES, FileProof, capped
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_geometry import EDGES
+from rimrep_assets.domain.table_made import differ
 from rimrep_assets.domain.table_part import ROW, FileContents
-from rimrep_assets.domain.table_published import PublishedReading, RowsByFile, differ
+from rimrep_assets.domain.table_published import PublishedReading, RowsByFile
 from rimrep_assets.domain.table_second_crs import crs_differences
 from rimrep_assets.domain.table_second_reader import chosen_rows
 from rimrep_assets.domain.table_source import geometry_column, open_source

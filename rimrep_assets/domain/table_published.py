@@ -6,19 +6,18 @@ for files in which something is wrong. Not here: comparing with source files (``
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_digests import FileDigests, RunningDigestsOfMany
-from rimrep_assets.domain.table_geometry import bbox_column, bounds_of, bounds_of_points, points_from
+from rimrep_assets.domain.table_made import MadeColumns
 from rimrep_assets.domain.table_objects import head_of
 from rimrep_assets.domain.table_order import in_order
 from rimrep_assets.domain.table_part import ROW, FileContents
 from rimrep_assets.domain.table_rows import read_ahead
-from rimrep_assets.domain.table_source import geometry_column, makes_points, platform_columns
+from rimrep_assets.domain.table_source import platform_columns
 from rimrep_assets.domain.table_version import FILE, TableVersion
 
 if TYPE_CHECKING:
@@ -52,14 +51,12 @@ class PublishedReading:
         dataset: Dataset,
     ) -> None:
         import numpy as np
-        import pyarrow as pa
 
         self._names = list(contents)
         self._numbers = {name: number for number, name in enumerate(contents)}
-        self._dataset = dataset
         self.made = made_columns(contents, dataset)
         self.problems: list[tuple[str, int, str, Any, Any]] = []
-        self._prefixes = pa.array([f"{zlib.crc32(name.encode()):08x}" for name in self._names], pa.string())
+        self._made = MadeColumns(self.made, self._names, dataset)
         keys = [(self._numbers[n] << ROW_BITS) + rows for n, rows in samples.items() if n in self._numbers]
         self._sampled = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
         self._kept: list[pa.Table] = []
@@ -85,31 +82,12 @@ class PublishedReading:
                 self._kept.append(whole.append_column(ROW, pa.array(rows)).take(pa.array(chosen)))
 
     def _check_made(self, columns: Mapping[str, pa.Array], files: Any, rows: Any) -> None:
-        import numpy as np
-
-        for column in self.made:
-            if column not in columns:
-                if not self.problems:
-                    self.problems.append((self._names[0], 0, column, "a column", None))
-                continue
-            published, expected = columns[column], self._remade(column, columns, files, rows)
-            if published.equals(expected):
-                continue
-            for at in np.flatnonzero(differ(expected, published)):
-                if len(self.problems) < MOST_PROBLEMS:
-                    shown = expected[int(at)].as_py(), published[int(at)].as_py()
-                    self.problems.append((self._names[files[at]], int(rows[at]), column, *shown))
-
-    def _remade(self, column: str, columns: Mapping[str, pa.Array], files: Any, rows: Any) -> pa.Array:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if column == "fid":
-            return pc.binary_join_element_wise(self._prefixes.take(pa.array(files)), pa.array(rows).cast("string"), "-")
-        if not makes_points(self._dataset):
-            return bbox_column(bounds_of(columns[str(geometry_column(self._dataset))])[0])
-        x, y = (columns[str(part)] for part in (self._dataset.coordinates.x, self._dataset.coordinates.y))
-        return bbox_column(bounds_of_points(x, y)) if column == "bbox" else points_from(x, y)
+        absent = [column for column in self.made if column not in columns]
+        if not self.problems:
+            self.problems += [(self._names[0], 0, column, "a column", None) for column in absent]
+        for column, at, expected, found in self._made.wrong(columns, files, rows):
+            if len(self.problems) < MOST_PROBLEMS:
+                self.problems.append((self._names[files[at]], int(rows[at]), column, expected, found))
 
     def digests_of(self, name: str) -> FileDigests:
         """Of the file's published rows, without made columns."""
@@ -183,19 +161,3 @@ class RowsByFile:
             self._held = self._held.slice(length)
             count += length
         return pa.Table.from_batches(pieces, self.schema)
-
-
-def differ(ours: pa.Array, theirs: pa.Array) -> Any:
-    """Where two arrays of one type differ; null equals null, and not a number equals not a number."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_struct(ours.type):
-        return np.array([one != other for one, other in zip(ours.to_pylist(), theirs.to_pylist(), strict=True)])
-    found = np.array(pc.fill_null(pc.not_equal(ours, theirs), False))
-    found |= np.asarray(ours.is_null()) != np.asarray(theirs.is_null())
-    if pa.types.is_floating(ours.type):
-        both = pc.and_(pc.is_nan(ours), pc.is_nan(theirs))
-        found &= ~np.asarray(pc.fill_null(both, False))
-    return found
