@@ -6,6 +6,7 @@ its attempts (``grid_history``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -44,6 +45,17 @@ def change(life: Life, kind: str, place: int, seed: int) -> None:
             life.put([days[-1] + 1], seed, ("sst", "wind"))
         else:
             life.rules = Rules(life.rules.cadence, life.rules.chunk, "both")
+
+
+def lived(life: Life, steps: Iterable[tuple[Iterable[tuple[str, int, int]], int | None]]) -> Life:
+    """The life after ``steps``, each of changes and of the store call at which a publication of them breaks."""
+    life.publish()
+    for changes, crash in steps:
+        for kind, place, seed in changes:
+            change(life, kind, place, seed)
+        life.publish(crash)
+    life.publish()
+    return life
 
 
 def ends_as_a_clean_rebuild(life: Life) -> bool:

@@ -15,6 +15,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from rimrep_assets.ports.grid_repository import GridRepository
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, World
 
 LAT = np.array([-10.05, -10.55, -11.05, -11.55])
@@ -201,3 +202,14 @@ def seen_by_readers(world: World) -> dict[str, bytes]:
         tags = {tag: repository.lookup_tag(tag) for tag in sorted(repository.list_tags())}
         found["icechunk"] = f"{repository.lookup_branch('main')} {tags}".encode()
     return found
+
+
+def assert_equals_sources(world: World, snapshot: str, paths: Sequence[Path], *names: str) -> None:
+    """The times and the variables ``names`` of a snapshot are those of its files, as xarray reads both."""
+    store = GridRepository(world.store, GRID, world.settings.s3).read(snapshot)
+    with (
+        xr.open_zarr(store, consolidated=False) as seen,
+        xr.open_mfdataset(paths, combine="nested", concat_dim="time", data_vars="minimal") as expected,
+    ):
+        for name in ("time", *names):
+            np.testing.assert_array_equal(seen[name].values, expected[name].values)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rimrep_assets_tests.grid_changes import QUICK, STEPS, change, ends_as_a_clean_rebuild
+from rimrep_assets_tests.grid_changes import QUICK, STEPS, ends_as_a_clean_rebuild, lived
 from rimrep_assets_tests.grid_history import Benches, Life, Rules, data_alone
 from rimrep_assets_tests.grid_worlds import grid_yaml
 from rimrep_assets_tests.worlds import GRID, World
@@ -125,13 +125,7 @@ def test_each_of_200_histories_ends_as_a_clean_rebuild_and_touches_only_the_chun
         chunk, first, steps = history
         life = Life(tmp_path / uuid.uuid4().hex, benches, Rules(cadence, chunk, variables))
         life.put(range(first), 0)
-        life.publish()
-        for changes, crash in steps:
-            for kind, place, seed in changes:
-                change(life, kind, place, seed)
-            life.publish(crash)
-        life.publish()
-        assert ends_as_a_clean_rebuild(life)
+        assert ends_as_a_clean_rebuild(lived(life, steps))
         for before, after in pairwise(life.records()):
             touched_only_what_it_must(life, before, after)
 

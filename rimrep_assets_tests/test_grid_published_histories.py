@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rimrep_assets.domain.release import ReleaseRecord
 from rimrep_assets.ports import grid_data
 from rimrep_assets_tests.faulty_store import CALLS, FaultyStore, Switch, icechunk_behind
-from rimrep_assets_tests.grid_changes import QUICK, STEPS, change, ends_as_a_clean_rebuild
+from rimrep_assets_tests.grid_changes import QUICK, STEPS, ends_as_a_clean_rebuild, lived
 from rimrep_assets_tests.grid_history import PLANE, Benches, Life, Rules
 from rimrep_assets_tests.grid_worlds import GridFile, grid_yaml
 from rimrep_assets_tests.homes import take_proposed
@@ -58,13 +58,7 @@ def test_what_a_release_says_of_itself_is_what_a_first_release_of_the_same_files
     benches, tmp_path_factory, cadence, steps
 ):
     rules = Rules(cadence, 3, "all")
-    life = begun(tmp_path_factory.getbasetemp() / uuid.uuid4().hex, benches, rules)
-    life.publish()
-    for changes, crash in steps:
-        for kind, place, seed in changes:
-            change(life, kind, place, seed)
-        life.publish(crash)
-    life.publish()
+    life = lived(begun(tmp_path_factory.getbasetemp() / uuid.uuid4().hex, benches, rules), steps)
     assert ends_as_a_clean_rebuild(life)
     clean = Life(tmp_path_factory.getbasetemp() / uuid.uuid4().hex, benches, rules)
     for path in life.source.iterdir():

@@ -13,7 +13,6 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
-import xarray as xr
 
 from rimrep_assets.domain.dask_resources import Dask
 from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
@@ -25,6 +24,7 @@ from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.http_client import HttpClient
 from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.stack.dask_cluster import DaskScheduler, DaskWorker
+from rimrep_assets_tests.grid_worlds import assert_equals_sources
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, World
 
 DAYS = 40
@@ -68,17 +68,6 @@ def staged(world: World, **more):
     return type(publication)(bench).stage()[1], said
 
 
-def assert_equals_sources(world: World, snapshot: str, paths: list[Path]) -> None:
-    store = GridRepository(world.store, GRID, world.settings.s3).read(snapshot)
-    with (
-        xr.open_zarr(store, consolidated=False) as seen,
-        xr.open_mfdataset(paths, combine="nested", concat_dim="time", data_vars="minimal") as expected,
-    ):
-        np.testing.assert_array_equal(seen["time"].values, expected["time"].values)
-        np.testing.assert_array_equal(seen["heat"].values, expected["heat"].values)
-        np.testing.assert_array_equal(seen["time_bounds"].values, expected["time_bounds"].values)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A scheduler and two workers, each a process of its own; a test that kills one starts another before."""
@@ -115,7 +104,7 @@ def test_a_scheduler_and_two_workers_write_what_the_sources_hold(tmp_path, clust
     world = described(tmp_path, {"scheduler": cluster[0].address})
     paths = write_days(world.source(GRID), 12)
     done, said = staged(world)
-    assert_equals_sources(world, done.snapshot, paths)
+    assert_equals_sources(world, done.snapshot, paths, "heat", "time_bounds")
     assert f"writing 12 blocks with the workers of the dask scheduler {cluster[0].address}" in said
     alone = described(tmp_path / "alone", {"workers": 1})
     write_days(alone.source(GRID), 12)
@@ -141,7 +130,7 @@ def test_a_worker_killed_half_way_loses_and_doubles_nothing(tmp_path, cluster):
         assert victim._process.wait(10) != 0
     assert killed_at
     assert killed_at[0] < DAYS
-    assert_equals_sources(world, done.snapshot, paths)
+    assert_equals_sources(world, done.snapshot, paths, "heat", "time_bounds")
     grid = GridRepository(world.store, GRID, world.settings.s3)
     history = list(grid.open().ancestry(snapshot_id=done.snapshot))
     assert len(history) == 2, "the empty repository and one commit"
@@ -162,7 +151,7 @@ def test_all_workers_killed_commits_nothing_and_the_next_run_finishes(tmp_path, 
     assert [s.message for s in grid.open().ancestry(branch="next")] == ["Repository initialized"]
     assert 0 < chunks_of(world) < DAYS
     done, _ = staged(world, dask_scheduler=cluster[0].address)
-    assert_equals_sources(world, done.snapshot, paths)
+    assert_equals_sources(world, done.snapshot, paths, "heat", "time_bounds")
 
 
 def test_processes_of_this_machine_write_what_the_sources_hold_and_append_to_it(tmp_path):
@@ -170,17 +159,17 @@ def test_processes_of_this_machine_write_what_the_sources_hold_and_append_to_it(
     paths = write_days(world.source(GRID), 5)
     done, said = staged(world)
     assert "writing 5 blocks with the workers of this machine" in said
-    assert_equals_sources(world, done.snapshot, paths)
+    assert_equals_sources(world, done.snapshot, paths, "heat", "time_bounds")
     paths = write_days(world.source(GRID), 8)
     again, said = staged(world)
     assert "writing 3 blocks with the workers of this machine" in said
-    assert_equals_sources(world, again.snapshot, paths)
+    assert_equals_sources(world, again.snapshot, paths, "heat", "time_bounds")
 
 
 def test_one_block_needs_no_cluster(tmp_path):
     world = described(tmp_path, {"scheduler": "tcp://127.0.0.1:9"})
     paths = write_days(world.source(GRID), 1)
-    assert_equals_sources(world, staged(world)[0].snapshot, paths)
+    assert_equals_sources(world, staged(world)[0].snapshot, paths, "heat", "time_bounds")
 
 
 def test_the_environments_scheduler_takes_the_place_of_the_datasets(tmp_path, cluster):
@@ -188,7 +177,7 @@ def test_the_environments_scheduler_takes_the_place_of_the_datasets(tmp_path, cl
     paths = write_days(world.source(GRID), 3)
     done, said = staged(world, dask_scheduler=cluster[0].address)
     assert f"writing 3 blocks with the workers of the dask scheduler {cluster[0].address}" in said
-    assert_equals_sources(world, done.snapshot, paths)
+    assert_equals_sources(world, done.snapshot, paths, "heat", "time_bounds")
 
 
 def test_a_worker_on_another_machine_fetches_the_files_itself(tmp_path, cluster):

@@ -20,6 +20,7 @@ from rimrep_assets.ports.grid_virtual import locate
 from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.stack.nginx import Nginx, nginx_program
+from rimrep_assets_tests.grid_worlds import assert_equals_sources
 from rimrep_assets_tests.worlds import GRID, GRID_YAML, World
 
 LAT, LON = 20, 30
@@ -73,16 +74,6 @@ def published(world: World):
     return record
 
 
-def assert_equals_sources(world: World, snapshot: str, paths: list[Path]) -> None:
-    store = GridRepository(world.store, GRID, world.settings.s3).read(snapshot)
-    with (
-        xr.open_zarr(store, consolidated=False) as seen,
-        xr.open_mfdataset(paths, combine="nested", concat_dim="time", data_vars="minimal") as expected,
-    ):
-        np.testing.assert_array_equal(seen["time"].values, expected["time"].values)
-        np.testing.assert_array_equal(seen["heat"].values, expected["heat"].values)
-
-
 def kinds_of(world: World, snapshot: str) -> dict[str, icechunk.ChunkType]:
     repository = GridRepository(world.store, GRID, world.settings.s3).open()
     session = repository.readonly_session(snapshot_id=snapshot)
@@ -93,7 +84,7 @@ def test_a_release_refers_to_the_sources_own_chunks_and_is_proven_through_them(t
     world = world_of(tmp_path)
     paths = [write_day(world.source(GRID), day) for day in range(4)]
     record = published(world)
-    assert_equals_sources(world, record.snapshot, paths)
+    assert_equals_sources(world, record.snapshot, paths, "heat")
     kinds = kinds_of(world, record.snapshot)
     assert kinds["heat"] == icechunk.ChunkType.VIRTUAL
     assert kinds["lat"] != icechunk.ChunkType.VIRTUAL
@@ -129,9 +120,9 @@ def test_days_are_appended_reissued_and_withdrawn(tmp_path):
         file["heat"].set_auto_maskandscale(False)
         file["heat"][0, 3, 3] = 1234
     second = world.attempt(GRID).publish()
-    assert_equals_sources(world, second.snapshot, paths)
+    assert_equals_sources(world, second.snapshot, paths, "heat")
     with pytest.raises(icechunk.IcechunkError, match="has changed"):
-        assert_equals_sources(world, first.snapshot, paths[:4])
+        assert_equals_sources(world, first.snapshot, paths[:4], "heat")
     paths.pop(2).unlink()
     third = world.attempt(GRID).publish()
     store = GridRepository(world.store, GRID, world.settings.s3).read(third.snapshot)
@@ -169,7 +160,7 @@ def test_every_filter_that_fits_reads_as_xarray_reads_the_source(tmp_path, stora
     world = world_of(tmp_path)
     paths = [write_day(world.source(GRID), day, **storage) for day in range(2)]
     staged = stage(world)
-    assert_equals_sources(world, staged.snapshot, paths)
+    assert_equals_sources(world, staged.snapshot, paths, "heat")
     assert kinds_of(world, staged.snapshot)["heat"] == icechunk.ChunkType.VIRTUAL
 
 
@@ -177,7 +168,7 @@ def test_files_of_several_steps_fit_where_their_chunks_begin_with_the_grids(tmp_
     world = world_of(tmp_path, layout={"chunks": {"time": 2, "lat": 20, "lon": 30}})
     paths = [write_day(world.source(GRID), day, 4, chunksizes=(2, 20, 30)) for day in (0, 4)]
     paths.append(write_day(world.source(GRID), 8, 3, chunksizes=(2, 20, 30)))
-    assert_equals_sources(world, stage(world).snapshot, paths)
+    assert_equals_sources(world, stage(world).snapshot, paths, "heat")
 
 
 def test_chunks_that_were_never_written_read_as_fill(tmp_path):
@@ -195,7 +186,7 @@ def test_chunks_that_were_never_written_read_as_fill(tmp_path):
             if name != "heat":
                 made[:] = held[:] + (1 if name == "time" else 0)
         file["heat"][0, :10] = 7
-    assert_equals_sources(world, stage(world).snapshot, [path, other])
+    assert_equals_sources(world, stage(world).snapshot, [path, other], "heat")
 
 
 @pytest.mark.parametrize(
@@ -282,13 +273,13 @@ def test_chunks_on_a_web_server_are_read_from_there_and_refused_when_the_file_ch
         record = published(world)
         assert record.datapackage["rimrep"]["addresses"]["virtual"] == ["http://data.example.org/"]
         before = len(server.requests())
-        assert_equals_sources(world, record.snapshot, paths)
+        assert_equals_sources(world, record.snapshot, paths, "heat")
         ranges = [r for r in server.requests()[before:] if r["range"]]
         assert {r["path"] for r in ranges} == {f"/{path.name}" for path in paths}
         state = paths[1].stat()
         os.utime(paths[1], (state.st_atime + 60, state.st_mtime + 60))
         with pytest.raises(icechunk.IcechunkError, match="has changed"):
-            assert_equals_sources(world, record.snapshot, paths)
+            assert_equals_sources(world, record.snapshot, paths, "heat")
 
 
 @pytest.mark.parametrize(
