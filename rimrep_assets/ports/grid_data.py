@@ -21,22 +21,19 @@ from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
 from rimrep_assets.domain.grid_chunks import blocks_in_chunk, cells_of_block
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
-from rimrep_assets.domain.grid_growth import grown
-from rimrep_assets.domain.grid_header import read_header
-from rimrep_assets.domain.grid_layout import GridHeader
 from rimrep_assets.domain.grid_proof import prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
-from rimrep_assets.domain.grid_together import content_of, grid_files, proofs_of_sources
+from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
 from rimrep_assets.domain.grid_write import write_grid
-from rimrep_assets.domain.gridded import unite
 from rimrep_assets.domain.quicklook import draw_grid
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Staged, Tipped
 from rimrep_assets.ports.dask_blocks import SourcesToFetch, write_grid_on_dask
 from rimrep_assets.ports.dask_cluster import open_workers
+from rimrep_assets.ports.grid_headers import Headers
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
 from rimrep_assets.ports.grid_virtual import containers, folders_of, locate, write_virtual_grid
 from rimrep_assets.ports.object_store import read_if_there
@@ -66,7 +63,7 @@ class GridData:
     def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
         """Write the blocks that differ from the base; blocks that an earlier attempt left right are kept."""
         before = self._state_of(base, intent)
-        headers = _Headers(self.bench)
+        headers = Headers(self.bench)
         for number in range(TRIES):
             begin, at, tip, told = self._where_to_begin(base, before, intent)
             whole = self._whole(intent, told.sources if told else ())
@@ -335,50 +332,6 @@ class GridData:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(str(folder))
         return folder
-
-
-class _Headers:
-    """What a staging knows of the files' headers: those that states remember, and those that it read itself."""
-
-    def __init__(self, bench: Workbench) -> None:
-        self.bench = bench
-        self.read: dict[tuple[str, str], GridHeader] = {}
-        self.bytes_read = 0
-
-    def united(self, sources: Sequence[SourceFile], states: Sequence[GridState]) -> GridState:
-        """The state that ``sources`` make; only files that none of ``states`` remembers are opened.
-
-        Raises: DataError that lists every file that cannot be read, or every difference between files.
-        """
-        dataset = self.bench.folder.dataset
-        files = grid_files(sources, dataset)
-        wanted = [(file.name, content_of(file.name, file.digest, dataset)) for file in files]
-        remembered = {(file.name, file.digest) for state in states for file in state.files}
-        unread = [(key, file) for key, file in zip(wanted, files, strict=True) if key not in remembered]
-        self._read([(key, file) for key, file in unread if key not in self.read])
-        if states:
-            held = {(file.name, file.digest) for file in states[0].files}
-            new = [self.read[key] for key in wanted if key not in held and key in self.read]
-            if len(held) + len(new) == len(wanted) and held <= set(wanted):
-                state = grown(states[0], new, dataset)
-                if state is not None:
-                    return state
-        known = {(h.file.name, h.file.digest): h for state in reversed(states) for h in state.headers()} | self.read
-        return unite([known[key] for key in wanted], dataset)
-
-    def _read(self, files: Sequence[tuple[tuple[str, str], SourceFile]]) -> None:
-        dataset = self.bench.folder.dataset
-        problems: list[str] = []
-        for number, (key, file) in enumerate(files, start=1):
-            self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
-            try:
-                self.read[key] = read_header(self.bench.fetch(file), file.name, file.digest, dataset)
-            except DataError as error:
-                problems += error.problems
-                continue
-            self.bytes_read += file.size
-        if problems:
-            raise DataError(problems, dataset=self.bench.id)
 
 
 def _carried(

@@ -1,0 +1,63 @@
+"""Headers of a grid's files: those that its states remember, and those that must be fetched and read.
+
+Here belongs telling these apart. Not here: reading one header (``domain/grid_header``), or uniting them
+(``domain/gridded``, ``domain/grid_growth``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_growth import grown
+from rimrep_assets.domain.grid_header import read_header
+from rimrep_assets.domain.grid_layout import GridHeader
+from rimrep_assets.domain.grid_state import GridState
+from rimrep_assets.domain.grid_together import content_of, grid_files
+from rimrep_assets.domain.gridded import unite
+from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.ports.workbench import Workbench
+
+
+class Headers:
+    """What a staging knows of the files' headers: those that states remember, and those that it read itself."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self.read: dict[tuple[str, str], GridHeader] = {}
+        self.bytes_read = 0
+
+    def united(self, sources: Sequence[SourceFile], states: Sequence[GridState]) -> GridState:
+        """The state that ``sources`` make; only files that none of ``states`` remembers are opened.
+
+        Raises: DataError that lists every file that cannot be read, or every difference between files.
+        """
+        dataset = self.bench.folder.dataset
+        files = grid_files(sources, dataset)
+        wanted = [(file.name, content_of(file.name, file.digest, dataset)) for file in files]
+        remembered = {(file.name, file.digest) for state in states for file in state.files}
+        unread = [(key, file) for key, file in zip(wanted, files, strict=True) if key not in remembered]
+        self._read([(key, file) for key, file in unread if key not in self.read])
+        if states:
+            held = {(file.name, file.digest) for file in states[0].files}
+            new = [self.read[key] for key in wanted if key not in held and key in self.read]
+            if len(held) + len(new) == len(wanted) and held <= set(wanted):
+                state = grown(states[0], new, dataset)
+                if state is not None:
+                    return state
+        known = {(h.file.name, h.file.digest): h for state in reversed(states) for h in state.headers()} | self.read
+        return unite([known[key] for key in wanted], dataset)
+
+    def _read(self, files: Sequence[tuple[tuple[str, str], SourceFile]]) -> None:
+        dataset = self.bench.folder.dataset
+        problems: list[str] = []
+        for number, (key, file) in enumerate(files, start=1):
+            self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
+            try:
+                self.read[key] = read_header(self.bench.fetch(file), file.name, file.digest, dataset)
+            except DataError as error:
+                problems += error.problems
+                continue
+            self.bytes_read += file.size
+        if problems:
+            raise DataError(problems, dataset=self.bench.id)
