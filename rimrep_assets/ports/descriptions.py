@@ -52,10 +52,11 @@ from rimrep_assets.ports.workbench import Workbench
 
 CANDIDATE, VERDICT, RECEIPT = "candidate.json", "verdict.json", "receipt.json"
 VALUES_MATCH_SOURCE = "values_match_source"
+SCHEMA_CHECK = "schema_matches_catalog"
 NOTHING_LEFT_OUT = "nothing_left_out"
 CHECKS = {
     VALUES_MATCH_SOURCE: "every value that was read back from the store equals its source file's",
-    "schema_matches_catalog": "the data has the columns, types and meaning that the catalog's schema promises",
+    SCHEMA_CHECK: "the data has the columns, types and meaning that the catalog's schema promises",
     "datapackage_valid": "the complete datapackage satisfies the programme's profile",
     "stac_item_valid": "the STAC item is valid and its extents make sense",
     "pygeoapi_entry_valid": "pygeoapi accepts the entry and its provider opens data of this shape",
@@ -152,7 +153,7 @@ def describe(
     checks = (
         _values(made),
         Check(
-            name="schema_matches_catalog",
+            name=SCHEMA_CHECK,
             passed=not disagreeing,
             findings=disagreeing,
         ),

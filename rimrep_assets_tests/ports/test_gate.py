@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from rimrep_assets.domain.errors import DefinitionError, GateRefusal
 from rimrep_assets.ports.descriptions import CHECKS
 from rimrep_assets_tests.faulty_store import FaultyStore, Switch
-from rimrep_assets_tests.worlds import TABLE, TABLE_SCHEMA, TABLE_YAML, World, curated, write_table
+from rimrep_assets_tests.worlds import (
+    GRID,
+    GRID_YAML,
+    TABLE,
+    TABLE_SCHEMA,
+    TABLE_YAML,
+    World,
+    curated,
+    write_day,
+    write_table,
+)
 
 UNREAD = (f"{TABLE}/versions/", f"{TABLE}/staging/")
 
@@ -203,3 +215,21 @@ def test_our_own_reader_broken_is_found_by_the_one_that_shares_no_code(world, mo
     message, failed = refused(world)
     assert next(iter(failed)) == "values_match_source"
     assert "26.75" in message
+
+
+@pytest.mark.parametrize("kind", ["parquet", "zarr"])
+def test_the_schema_that_the_data_has_can_be_copied_from_where_the_refusal_says_it_is(tmp_path, kind):
+    world = World(tmp_path)
+    if kind == "parquet":
+        dataset, about = TABLE, TABLE_YAML
+        write_table(world.source(TABLE), "a.csv")
+    else:
+        dataset, about = GRID, GRID_YAML
+        write_day(world.source(GRID), 0)
+    world.describe(about, None)
+    with pytest.raises(GateRefusal) as told:
+        world.attempt(dataset).publish()
+    found = re.search(r"is (\S+): where it is right, copy it to (\S+) in the catalog", str(told.value))
+    world.write(found[2], json.loads(Path(found[1]).read_text()))
+    world.commit("take the schema that the data has")
+    assert world.attempt(dataset).publish().release == 1
