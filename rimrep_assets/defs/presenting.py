@@ -22,7 +22,7 @@ TO_DO = {
     "values_match_source": "Nothing is published of it. Look whether the source changed while it was read; if this "
     "repeats, it is a defect of the conversion.",
     "schema_matches_catalog": "Compare the findings with the schema in the catalog: correct the schema if the provider "
-    "meant it, else ask the provider. The proposed schema lies beside the verdict.",
+    "meant it (the last finding says where the data's lies), else ask the provider.",
     "datapackage_valid": "Complete datapackage.json in the catalog.",
     "stac_item_valid": "Correct coordinates in dataset.yaml, or the description that the item is made from.",
     "pygeoapi_entry_valid": "Correct coordinates in dataset.yaml, or the header of pygeoapi's configuration.",

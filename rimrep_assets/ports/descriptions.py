@@ -149,7 +149,10 @@ def describe(
     if item:
         item_problems += _collection_problems(bench, item, addresses)
     guessed = guesses_in_schema(folder.schema)
-    disagreeing = (*(f"{d.grade}: {d.message}" for d in made.differences), *guessed)
+    proposed = bench.store.url(places.version(version, schema_name(dataset)))
+    copied = f"where the data is right, copy its schema from {proposed} to datasets/{bench.id}/ in the catalog"
+    differing = [f"{d.grade}: {d.message}" for d in made.differences]
+    disagreeing = (*differing, *([copied] if differing else []), *guessed)
     checks = (
         _values(made),
         Check(

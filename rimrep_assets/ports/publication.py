@@ -18,8 +18,7 @@ from rimrep_assets.domain.plan import data_fingerprint, documents_fingerprint
 from rimrep_assets.domain.release import Fingerprints, Places, ReleaseRecord, Verdict, json_bytes, sha256
 from rimrep_assets.domain.source_file import LedgerChange, SourceFile, compare_ledgers
 from rimrep_assets.domain.staging import Intent, Staged
-from rimrep_assets.ports.catalog import schema_name
-from rimrep_assets.ports.descriptions import CANDIDATE, SCHEMA_CHECK, VERDICT, Candidate, describe
+from rimrep_assets.ports.descriptions import CANDIDATE, VERDICT, Candidate, describe
 from rimrep_assets.ports.grid_data import GridData
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.projector import Projector
@@ -348,7 +347,7 @@ class Publication:
         if verdict.dataset != self.bench.id or verdict.candidate != sha256(candidate.record):
             raise GateRefusal("the gate's verdict is about other documents than this candidate", dataset=self.bench.id)
         if not verdict.passed:
-            raise GateRefusal(verdict.refusals(), dataset=self.bench.id, advice=self._advice(candidate))
+            raise GateRefusal(verdict.refusals(), dataset=self.bench.id)
         record = ReleaseRecord.from_bytes(candidate.record)
         if record.fingerprints != self.fingerprints:
             raise GateRefusal(
@@ -361,18 +360,6 @@ class Publication:
         if missing:
             raise GateRefusal([f"{path} is gone" for path in missing], dataset=self.bench.id)
         return record
-
-    def _advice(self, candidate: Candidate) -> str | None:
-        """Where the schema lies that the data has, when it is not the catalog's; None when there is no more to say."""
-        name = schema_name(self.bench.folder.dataset)
-        place = self.places.version(candidate.version, name)
-        failed = {check.name for check in candidate.verdict.checks if not check.passed}
-        if SCHEMA_CHECK not in failed or self.bench.store.stat(place) is None:
-            return None
-        return (
-            f"{GateRefusal.advice_by_default} The schema that the data has is {self.bench.store.url(place)}: where it "
-            f"is right, copy it to datasets/{self.bench.id}/{name} in the catalog."
-        )
 
     def project(self, record: ReleaseRecord) -> None:
         """Carry the release out, then remove what this attempt staged for it."""

@@ -229,7 +229,7 @@ def test_the_schema_that_the_data_has_can_be_copied_from_where_the_refusal_says_
     world.describe(about, None)
     with pytest.raises(GateRefusal) as told:
         world.attempt(dataset).publish()
-    found = re.search(r"is (\S+): where it is right, copy it to (\S+) in the catalog", str(told.value))
-    world.write(found[2], json.loads(Path(found[1]).read_text()))
+    found = re.search(r"copy its schema from (\S+) to (\S+) in the catalog", str(told.value))
+    world.write(found[2] + Path(found[1]).name, json.loads(Path(found[1]).read_text()))
     world.commit("take the schema that the data has")
     assert world.attempt(dataset).publish().release == 1
