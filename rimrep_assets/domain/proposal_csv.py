@@ -20,6 +20,7 @@ from rimrep_assets.domain.dataset import ReadCsv
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.proposal_marks import GUESS
 from rimrep_assets.domain.table_csv import header_of, text_blocks
+from rimrep_assets.domain.table_times import by_pattern
 from rimrep_assets.domain.table_types import LIKE_A_NUMBER, ColumnWatch
 
 if TYPE_CHECKING:
@@ -247,9 +248,7 @@ def _time_forms(cells: pa.Array) -> tuple[str | None, str | None]:
 
 
 def _fits(cells: pa.Array, form: str) -> bool:
-    import pyarrow.compute as pc
-
-    return bool(pc.strptime(cells, format=form, unit="s", error_is_null=True).null_count == cells.null_count)
+    return by_pattern(cells, form) is not None
 
 
 def missing_words(looks: Iterable[ColumnLook]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ BLOCK_BYTES = 8 * 1024 * 1024
 """also the longest row that can be read"""
 PIECE_BYTES = 1024 * 1024
 MOST_EXAMPLES = 5
+CLOSE = 'let the provider close it, or declare read_csv.quote: "" where quotes are text.'
 NOT_OF_ITS_TYPE = "CSV conversion error"
 """Arrow's words; those for bytes that are no text name UTF8 besides"""
 
@@ -107,8 +109,11 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
     direct = {"integer": pa.int64(), "number": pa.float64()}
     own = {column: words for column in named_columns(options.na) if (words := options.na[column])}  # type: ignore[call-overload]
     arrow = {c: pa.string() if c in own else direct.get(kind or "", pa.string()) for c, kind in columns.items()}
-    source, encoding = _bytes_of(path, options)
     try:
+        quotes = _quotes(path, options)
+        if quotes % 2 and (unclosed := _unclosed_quote(path, name, options)):
+            raise DataError(unclosed, advice=CLOSE)
+        source, encoding = _bytes_of(path, options)
         for block in pacsv.open_csv(
             source,
             read_options=pacsv.ReadOptions(
@@ -119,7 +124,8 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
             parse_options=pacsv.ParseOptions(
                 delimiter=options.delimiter,
                 quote_char=options.quote or False,
-                newlines_in_values=_may_be_quoted(path, options),
+                # Where no cell can go over several lines, these need not be looked for twice.
+                newlines_in_values=quotes > 0,
             ),
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(columns),
@@ -136,14 +142,39 @@ def text_blocks(path: Path, name: str, options: ReadCsv, columns: Mapping[str, s
         raise DataError(_what_is_wrong(path, name, options) or f"{name}: {error}") from error
 
 
-def _may_be_quoted(path: Path, options: ReadCsv) -> bool:
-    """Whether a cell may go over several lines: where none can, lines need not be looked for twice."""
+def _quotes(path: Path, options: ReadCsv) -> int:
+    """How many quotes the lines that are not skipped have. Raises: UnicodeError."""
     if not options.quote:
-        return False
-    mark = options.quote.encode(_encoding(options).removesuffix("-sig"))[-1:]
+        return 0
+    encoding = _encoding(options)
+    if options.skip_rows or options.comment or encoding.startswith(("utf-16", "utf-32")):
+        with _lines(path, options) as lines:
+            return sum(line.count(options.quote) for line in lines)
+    mark = options.quote.encode(encoding.removesuffix("-sig"))[-1:]
     with path.open("rb") as file:
         # Not mapped: pages of a large file would count as this process's memory.
-        return any(mark in piece for piece in iter(lambda: file.read(PIECE_BYTES), b""))
+        return sum(piece.count(mark) for piece in iter(lambda: file.read(PIECE_BYTES), b""))
+
+
+def _unclosed_quote(path: Path, name: str, options: ReadCsv) -> str | None:
+    """Where a quote is not closed, so that Arrow takes all that follows, up to the next quote, for one cell.
+
+    Slowly, and so only for files with an odd number of quotes. One in the middle of a cell is part of its text.
+    Raises: UnicodeError.
+    """
+    csv.field_size_limit(sys.maxsize)
+    quoting = {"quotechar": options.quote, "strict": True}
+    with _lines(path, options) as lines:
+        begin = number = 0
+        try:
+            for row in csv.reader(iter(lines), delimiter=options.delimiter, **quoting):  # type: ignore[arg-type]
+                number += bool(row)
+                begin = lines.number
+        except csv.Error as error:
+            row_number = number - bool(options.header)
+            where = f"row {row_number} (line {begin + 1})" if row_number >= 0 else f"the header (line {begin + 1})"
+            return f"{name}: {where} opens a quote {options.quote} that is not closed as it should be: {error}"
+    return None
 
 
 def _without_own(

@@ -6,12 +6,19 @@ any other type of a column (``table_types``).
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 HAS_ZONE = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+_DIRECTIVE = re.compile(r"%(.)")
+_SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y", "%h": "%b", "%e": "%d"}
+"""patterns of the C library in words that Python knows too"""
+_KNOWN_WELL = set("YmdyHMSIpbB%")
+"""directives of which it is known what the C library lets pass"""
 DATE_LENGTH = len("2010-09-01")
 
 
@@ -35,8 +42,8 @@ def instants(texts: pa.Array, timezone: str | None, pattern: str | None = None) 
     import pyarrow.compute as pc
 
     if pattern:
-        naive = pc.strptime(texts, format=pattern, unit="us", error_is_null=True)
-        if naive.null_count != texts.null_count:
+        naive = by_pattern(texts, pattern)
+        if naive is None:
             return None
         return naive.cast(pa.timestamp("us", "UTC")) if "%z" in pattern else _local(naive, timezone)
     shortest = pc.min(pc.utf8_length(texts)).as_py()
@@ -48,6 +55,46 @@ def instants(texts: pa.Array, timezone: str | None, pattern: str | None = None) 
         return zoned if zoned is not None else _mixed(texts, timezone)
     naive = _cast(texts, pa.timestamp("us"))
     return _local(naive, timezone) if naive is not None else _mixed(texts, timezone)
+
+
+def by_pattern(texts: pa.Array, pattern: str) -> pa.Array | None:
+    """Texts as ``timestamp[us]`` by a strptime pattern; None where one is not of it, or names no day that there is.
+
+    The C library that Arrow asks takes the 31st of April for the 1st of May and 24 for the year 24. Cells in which it
+    may have done so are read again by Python, which refuses both.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.strptime(texts, format=pattern, unit="us", error_is_null=True)
+    if found.null_count != texts.null_count:
+        return None
+    plain = pattern
+    for short, long in _SHORTHANDS.items():
+        plain = plain.replace(short, long)
+    if set(_DIRECTIVE.findall(plain)) <= _KNOWN_WELL:
+        # A day that is not in its month becomes one of the next month's first three, a 60th second the next minute.
+        asked = pc.and_(pc.less_equal(pc.day(found), 3), pc.match_substring_regex(texts, "29|3[01]"))
+        asked = pc.or_(asked, pc.less(pc.year(found), 1000))
+        if "%S" in plain:
+            asked = pc.or_(asked, pc.match_substring_regex(texts, "6[01]"))
+    else:
+        asked = texts.is_valid()
+    times = found.cast(pa.timestamp("us"))
+    pairs = pa.table([texts.filter(asked), times.filter(asked)], names=["text", "time"])
+    different = pairs.group_by("text").aggregate([("time", "min")])
+    for text, time in zip(different["text"].to_pylist(), different["time_min"].to_pylist(), strict=True):
+        if text is not None and _by_python(text, plain) != time:
+            return None
+    return found
+
+
+def _by_python(text: str, pattern: str) -> datetime | None:
+    try:
+        read = datetime.strptime(text.strip(), pattern)
+    except ValueError:
+        return None
+    return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)
 
 
 def _mixed(texts: pa.Array, timezone: str | None) -> pa.Array | None:

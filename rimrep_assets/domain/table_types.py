@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.table_times import TimeProblem, instants
+from rimrep_assets.domain.table_times import TimeProblem, by_pattern, instants
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,8 +107,9 @@ def as_type(cells: pa.Array, wanted: ColumnType) -> pa.Array | None:
     if wanted.type == "geometry":
         return _from_wkt(cells)
     if wanted.type == "date" and wanted.format:
-        parsed = pc.strptime(cells, format=wanted.format, unit="s", error_is_null=True)
-        return parsed.cast(target) if parsed.null_count == cells.null_count else None
+        parsed = by_pattern(cells, wanted.format)
+        # A date whose pattern has a time of day besides is that day's.
+        return None if parsed is None else pc.floor_temporal(parsed, unit="day").cast(target)
     if wanted.type == "number" and wanted.decimal != ".":
         if pc.any(pc.match_substring(cells, ".")).as_py():
             return None

@@ -129,6 +129,37 @@ def test_tabulators_and_line_ends_in_quotes_are_read_as_pandas_reads_them(publis
     assert published(text, delimiter="\t") == pd.read_csv(io.StringIO(text), sep="\t").to_dict("records")
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "options"),
+    [
+        ('k,v\n1,a\n2,"oops\n3,b\n4,c\n', "row 1 (line 3)", {}),
+        ('k,v\n1,"oops\n2,"b"\n3,c\n', "row 0 (line 2)", {}),
+        ('k,v\n1,"a"\n2,"oops', "row 1 (line 3)", {}),
+        ('k,v\n1,"a\nb"\n2,"oops""\n3,c\n', "row 1 (line 4)", {}),
+        ('"k,v\n1,2\n', "the header (line 1)", {}),
+        ('1,"oops\n2,b\n', "row 0 (line 1)", {"header": False, "names": ["k", "v"]}),
+        ('5" wide\nk,v\n1,"oops\n2,b\n', "row 0 (line 3)", {"skip_rows": 1}),
+        ("k,v\n1,'oops\n2,b\n", "row 0 (line 2)", {"quote": "'"}),
+        ('k,v\n1,"oops\n2,b\n'.encode("utf-16"), "row 0 (line 2)", {"encoding": "utf-16"}),
+    ],
+)
+def test_a_quote_that_is_never_closed_does_not_swallow_what_follows(published, text, where, options):
+    with pytest.raises(DataError) as told:
+        published(text, **options)
+    assert f"in.csv: {where} opens a quote" in str(told.value)
+    assert "read_csv.quote" in told.value.advice
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['k,v\n1,5" pipe\n2,b\n', 'k,v\n1,"a\nb"\n2,6" x\n', 'k,v\n1,"a ""b"" c"\n2,"d"\n', '# 5" x\nk,v\n1,"a"\n'],
+)
+def test_a_quote_within_a_cell_is_a_letter_of_it(published, text):
+    options = {"comment": "#"} if text.startswith("#") else {}
+    expected = pd.read_csv(io.StringIO(text), **options)
+    assert published(text, **options) == expected.to_dict("records")
+
+
 def test_without_quotes_a_quote_is_a_letter(published):
     assert published('k,v\n1,"a\n2,b"\n', quote="") == [{"k": 1, "v": '"a'}, {"k": 2, "v": 'b"'}]
     assert published("k,v\n1,'a,b'\n", quote="'") == [{"k": 1, "v": "a,b"}]
