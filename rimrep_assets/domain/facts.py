@@ -75,6 +75,11 @@ class Facts(_Value):
     crs: str | None = None
     """an authority code such as EPSG:4283, or the CRS's name where it has none"""
 
+    @property
+    def nulls(self) -> dict[str, int]:
+        """Missing cells by column."""
+        return {column.name: column.nulls for column in self.columns}
+
 
 def extents_come_from_data(coordinates: Coordinates) -> dict[str, bool]:
     """Decide which extents the data can give: ``{"spatial": ..., "temporal": ...}`` from the declared coordinates."""

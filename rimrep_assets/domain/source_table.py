@@ -34,7 +34,8 @@ class SourceTable:
     a geometry in the file. ``reader``: the step that read it. ``keep``: the same table of some columns alone, where
     that saves reading. ``types``: of columns whose cells are of one type whatever they hold, since the file says so.
     ``left_out``: once the blocks have been read, what of the file is not published and how much of it, in words.
-    ``may_be_empty``: a step may have left out all rows.
+    ``may_be_empty``: a step may have left out all rows. ``unique``: columns in which no two rows are alike once they
+    have their types, because a step made it so.
     """
 
     file: str
@@ -52,6 +53,7 @@ class SourceTable:
     types: Mapping[str, str] = field(default_factory=dict)
     left_out: Callable[[], Mapping[str, int]] = dict
     may_be_empty: bool = False
+    unique: tuple[str, ...] = ()
 
     def zone(self, column: str) -> str | None:
         """The zone of a column's times that carry none."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.grid_time import SECOND, TimeUnits
+from rimrep_assets.domain.table_times import FIRST_YEAR, LAST_YEAR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 5
 LONGEST_WORD = 65_536
-FIRST_YEAR, LAST_YEAR = 1, 2999
 EARLIEST, LATEST = -62_135_596_800 * SECOND, 32_503_680_000 * SECOND
 """the first microsecond of the year 1, and of the year 3000"""
 

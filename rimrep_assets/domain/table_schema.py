@@ -72,12 +72,13 @@ def compare_schemas(
     curated: Mapping[str, Any] | None,
     dataset: Dataset,
     misfits: Mapping[str, Sequence[str]] | None = None,
+    nulls: Mapping[str, int] | None = None,
 ) -> list[Difference]:
     """Everything in which ``generated`` (from the data) is not ``curated``; empty when they agree.
 
     Breaking: a column is missing or of another type (``misfits``: cells to show). Additive: a column is new.
-    Meaning: unit, coordinate or CRS differ, or values leave the constraints. Columns made by the platform are
-    not compared.
+    Meaning: unit, coordinate or CRS differ, or values leave the constraints (``nulls``: missing cells by column).
+    Columns made by the platform are not compared.
     """
     made = platform_columns(dataset)
     now = {f["name"]: f for f in generated.get("fields", []) if f["name"] not in made}
@@ -88,7 +89,7 @@ def compare_schemas(
     differences = [*_missing(now, then), *_new(now, then)]
     for name in (name for name in then if name in now):
         differences += _type_differs(now[name], then[name], (misfits or {}).get(name, ()))
-        differences += _meaning_differs(now[name], then[name])
+        differences += _meaning_differs(now[name], then[name], (nulls or {}).get(name, 0))
     return differences
 
 
@@ -122,13 +123,15 @@ def _type_differs(now: Mapping[str, Any], then: Mapping[str, Any], misfits: Sequ
     yield Difference("breaking", now["name"], message)
 
 
-def _meaning_differs(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[Difference]:
+def _meaning_differs(now: Mapping[str, Any], then: Mapping[str, Any], nulls: int) -> Iterator[Difference]:
     name = now["name"]
     for key, word in (("unit", "unit"), ("coordinates", "coordinate"), ("crs", "CRS")):
         if key in then and now.get(key) != then[key]:
             message = f"column {name!r}: {word} is {now.get(key)!r} in the data, {then[key]!r} in the catalog"
             yield Difference("meaning", name, message)
     constraints = then.get("constraints", {})
+    if constraints.get("required") and nulls:
+        yield Difference("meaning", name, f"column {name!r}: {nulls} cells are missing, and the catalog requires them")
     for bound, key, word in (("minimum", "min", "below"), ("maximum", "max", "above")):
         limit, value = constraints.get(bound), now.get(key)
         if limit is None or value is None:

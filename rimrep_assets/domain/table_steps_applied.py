@@ -72,6 +72,7 @@ def _called(table: SourceTable, final: Mapping[str, str]) -> SourceTable:
         zones={final[c]: zone for c, zone in table.zones.items() if c in final},
         geometry=final.get(table.geometry) if table.geometry else None,
         keep=keep if table.keep else None,
+        unique=tuple(final[c] for c in table.unique if c in final),
     )
 
 
@@ -96,6 +97,7 @@ def _only(table: SourceTable, kept: Sequence[str]) -> SourceTable:
         blocks=blocks,
         geometry=table.geometry if table.geometry in kept else None,
         keep=None,
+        unique=table.unique if {*table.unique} <= {*kept} else (),
     )
 
 

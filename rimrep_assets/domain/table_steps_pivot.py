@@ -63,6 +63,8 @@ def pivoted(table: SourceTable, name: str, step: Pivot, problems: list[str]) -> 
         zones=zones,
         geometry=None,
         keep=None,
+        # Spellings were compared here: cells have no types yet.
+        unique=tuple(step.index),
     )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FIRST_YEAR, LAST_YEAR = 1, 2999
+"""in which times of observations lie"""
 HAS_ZONE = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 _DIRECTIVE = re.compile(r"%(.)")
 _SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y", "%h": "%b", "%e": "%d"}

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_digests import FileDigests, RunningDigests
-from rimrep_assets.domain.table_geometry import bounds_of, bounds_of_points, is_geographic, outside_the_globe
+from rimrep_assets.domain.table_geometry import is_geographic
 from rimrep_assets.domain.table_part import PartWriter
+from rimrep_assets.domain.table_row_problems import alike, misplaced, mistimed
 from rimrep_assets.domain.table_rows import read_ahead
-from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
+from rimrep_assets.domain.table_source import SourceTable, geometry_column, open_source
 from rimrep_assets.domain.table_steps_cast import dropping
 from rimrep_assets.domain.table_times import TimeProblem
 from rimrep_assets.domain.table_types import (
@@ -96,17 +97,23 @@ def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, Colum
 
     geometry = geometry_column(dataset)
     geographic = is_geographic(table.crs)
+    keys: list[pa.RecordBatch] = []
     row = 0
     for block in table.blocks({column: known.type for column, known in types.items()}):
         columns, problems = _converted(block, table, types, row)
         if geometry in columns:
             columns[geometry] = columns.pop(geometry)
         if geometry and geographic and not problems:
-            problems += _misplaced(columns, table.file, dataset, row)
+            problems += misplaced(columns, table.file, dataset, row)
+        problems += [] if problems else mistimed(columns, table.file, dataset, row)
         if problems:
             raise DataError(problems)
+        if table.unique:
+            keys.append(pa.record_batch([columns[c] for c in table.unique], names=list(table.unique)))
         yield pa.record_batch(list(columns.values()), names=list(columns))
         row += len(block)
+    if problems := alike(keys, table.file):
+        raise DataError(problems, advice="the file writes one value in several ways: let the provider write it in one.")
 
 
 def _converted(
@@ -133,30 +140,6 @@ def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable
         layer = table.reader == "read_vector"
         what += "; declare the column as string" if layer else f"; declare {table.reader}.timezone"
     return what
-
-
-def _misplaced(columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: int) -> list[str]:
-    try:
-        bounds = _bounds(columns, dataset)
-    except ValueError as error:
-        last = row + len(next(iter(columns.values()))) - 1
-        return [f"{file}: rows {row} to {last} hold {error}"]
-    outside = outside_the_globe(bounds)
-    where = f"{dataset.coordinates.x}, {dataset.coordinates.y}" if makes_points(dataset) else "the geometry"
-    problems = [
-        f"{file}: row {row + p}: {where} spans x {bounds[p, 0]:g} to {bounds[p, 2]:g}, "
-        f"y {bounds[p, 1]:g} to {bounds[p, 3]:g} (degrees); expected x in -180..360 and y in -90..90"
-        for p in outside[:MOST_MISFITS]
-    ]
-    if len(outside) > MOST_MISFITS:
-        problems.append(f"{file}: and {len(outside) - MOST_MISFITS} more rows nearby outside the globe")
-    return problems
-
-
-def _bounds(columns: Mapping[str, pa.Array], dataset: Dataset) -> Any:
-    if makes_points(dataset):
-        return bounds_of_points(columns[str(dataset.coordinates.x)], columns[str(dataset.coordinates.y)])
-    return bounds_of(columns[str(dataset.coordinates.geometry)])[0]
 
 
 def _settle(

@@ -22,6 +22,7 @@ from rimrep_assets.domain.curated_shapes import shape_problems
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
 from rimrep_assets.domain.table_column_metadata import with_column_metadata
+from rimrep_assets.domain.table_schema_promises import broken_promises
 from rimrep_assets.domain.table_steps_join import geometry_problems, with_geometries
 from rimrep_assets.ports.git_repository import LARGEST_FILE, CommitTexts, git, list_blobs
 from rimrep_assets.ports.jsonnet_evaluator import evaluate
@@ -162,6 +163,8 @@ class CatalogCommit:
         schema = self._json(path, problems)
         wrong = shape_problems(schema_name(dataset), schema) if schema is not None else []
         problems += wrong
+        if schema is not None and not wrong and dataset.format == "parquet":
+            problems += broken_promises(schema, dataset)
         step = dataset.convert.column_metadata
         if step is None or schema is None or wrong:
             return schema

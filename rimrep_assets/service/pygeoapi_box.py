@@ -16,12 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+TURN = 360.0
 STEPS = 64
 """an edge of a box is bent by another CRS: so many pieces follow it"""
 
 
 class Box:
     """``bbox`` in degrees as it is asked for (a west above the east crosses 180°), in the table's ``crs``.
+
+    Longitudes of a table may go on to 360: what stands at 200 is met by a box at -160.
 
     ``may``: which rows may intersect it, by the ``covering`` (edge to path) alone; ``surely``: those of them that lie
     in it wholly, or None where nothing can be said.
@@ -31,10 +34,12 @@ class Box:
         half = len(bbox) // 2
         west, south, east, north = (float(n) for n in (bbox[0], bbox[1], bbox[half], bbox[half + 1]))
         sides = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-        self._shape, projected = _in_own_crs(
-            shapely.union_all([shapely.box(w, south, e, north) for w, e in sides]), crs
-        )
-        shapely.prepare(self._shape)
+        around = [(w + TURN, e + TURN) for w, e in sides if e + TURN > 180.0]
+        shapes = [shapely.box(w, south, e, north) for w, e in sides]
+        self._shape, projected = _in_own_crs(shapely.union_all(shapes), crs)
+        # Not united with the box: a union would lose one that is a point.
+        self._around = [] if projected else [shapely.box(w, south, e, north) for w, e in around]
+        shapely.prepare([self._shape, *self._around])
         xmin, ymin, xmax, ymax = (pc.field(*covering[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
         self.surely = None
         if projected:
@@ -42,11 +47,16 @@ class Box:
         elif west <= east:
             self.surely = (xmin >= west) & (xmax <= east) & (ymin >= south) & (ymax <= north)
         across = (xmax >= west) & (xmin <= east) if west <= east else (xmax >= west) | (xmin <= east)
+        for w, _, e, _ in map(shapely.bounds, self._around):
+            across = across | ((xmax >= w) & (xmin <= e))
         self.may = across & (ymax >= south) & (ymin <= north)
 
     def touching(self, geometries: pa.Array | pa.ChunkedArray) -> pa.Array:
         """Which WKB geometries intersect the box, shape (n,); none of those that are null."""
-        found: np.ndarray[Any, Any] = shapely.intersects(self._shape, shapely.from_wkb(geometries.to_pylist()))
+        there = shapely.from_wkb(geometries.to_pylist())
+        found: np.ndarray[Any, Any] = shapely.intersects(self._shape, there)
+        for shape in self._around:
+            found |= shapely.intersects(shape, there)
         return pa.array(found)
 
 

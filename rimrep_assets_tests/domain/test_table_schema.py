@@ -7,6 +7,7 @@ import pytest
 
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_schema import Difference, compare_schemas, schema_of
+from rimrep_assets.domain.table_schema_promises import broken_promises
 from rimrep_assets_tests.domain.table_examples import LONLAT, VECTOR, table, version_of
 
 
@@ -142,6 +143,39 @@ def test_columns_of_the_platform_are_not_compared():
 
 def test_values_within_the_constraints_are_no_difference():
     assert compare_schemas(fields(A), fields({**A, "constraints": {"minimum": 1, "maximum": 9}}), table()) == []
+
+
+def test_missing_cells_of_a_required_column_are_told():
+    required = fields({**A, "constraints": {"required": True}})
+    assert compare_schemas(fields(A), required, table(), nulls={"a": 0}) == []
+    (difference,) = compare_schemas(fields(A), required, table(), nulls={"a": 3})
+    assert (difference.grade, difference.column) == ("meaning", "a")
+    assert "3 cells are missing" in difference.message
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"missingValues": ["", "-99"]}, "declare read_csv.na"),
+        ({"primaryKey": ["id"]}, "declare layout.key: [id]"),
+        ({"primaryKey": "id"}, "declare layout.key: [id]"),
+        (
+            {"fields": [{"name": "a", "constraints": {"unique": True, "minimum": 1, "enum": [1]}}]},
+            "unique, enum are not",
+        ),
+    ],
+)
+def test_what_nobody_holds_against_the_data_cannot_be_promised(schema, words):
+    (problem,) = broken_promises({"fields": [], **schema}, table())
+    assert words in problem
+
+
+def test_what_is_held_may_be_promised():
+    bounds = {"name": "a", "constraints": {"required": True, "minimum": 1, "maximum": 2}}
+    kept = {"fields": [bounds, {"name": "b"}], "missingValues": [""], "primaryKey": "fid", "title": "x"}
+    assert broken_promises(kept, table()) == []
+    keyed = table(layout={"key": ["a", "b"]})
+    assert broken_promises({"fields": [], "primaryKey": ["a", "b"]}, keyed) == []
 
 
 def test_without_a_curated_schema_the_proposed_one_is_told():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rimrep_assets.domain import table_steps_pivot
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.tabular import stage_table
+from rimrep_assets_tests.domain.table_examples import fields
 from rimrep_assets_tests.domain.table_steps_bench import published, steps
 
 CSV = {"read_csv": {}}
@@ -41,6 +42,26 @@ def test_rows_that_are_alike_are_named(tmp_path):
         stage_table(tmp_path / "in.csv", "in.csv", steps(CSV, SITES), None, tmp_path / "p.parquet")
     assert "in.csv: pivot: rows 0 and 2 are alike in site 'a', year '1', what 'x'" in told.value.problems
     assert "in.csv: pivot: rows 1 and 3 are alike in site 'b', year '1', what 'x'" in told.value.problems
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind"),
+    [
+        ("1.0", "1.00", "number"),
+        ("1", "1e0", "number"),
+        ("2024-01-01T00:00:00Z", "2024-01-01 00:00:00Z", "datetime"),
+        ("2024-01-01T00:00:00Z", "2024-01-01T10:00:00+10:00", "datetime"),
+    ],
+)
+def test_one_value_written_in_two_ways_does_not_make_two_rows(tmp_path, one, other, kind):
+    """Where the column is text, they are two values."""
+    (tmp_path / "in.csv").write_text(f"site,year,what,v\na,{one},x,1\na,{other},y,2\nb,{one},x,3\n")
+    dataset = steps(CSV, SITES, {"rename": {"year": "when"}})
+    types = {"site": "string", "when": kind, "x": "integer", "y": "integer"}
+    with pytest.raises(DataError, match=r"rows 0 and 1 of the pivoted table are alike in site 'a', when"):
+        stage_table(tmp_path / "in.csv", "in.csv", dataset, fields(**types), tmp_path / "p.parquet")
+    text = fields(**{**types, "when": "string"})
+    assert stage_table(tmp_path / "in.csv", "in.csv", dataset, text, tmp_path / "p.parquet").rows == 3
 
 
 def test_missing_names_are_told_with_their_rows(tmp_path):

@@ -320,3 +320,17 @@ def test_nothing_is_left_of_a_refused_file(tmp_path):
     with pytest.raises(DataError):
         stage_table(tmp_path / "in.csv", "in.csv", table(), fields(a="integer", b="integer"), tmp_path / "p.parquet")
     assert not Path(tmp_path / "p.parquet").exists()
+
+
+@pytest.mark.parametrize(("kind", "far"), [("datetime", "6063-01-01T00:00:00Z"), ("date", "3000-01-01")])
+def test_times_of_observations_lie_before_the_year_3000(tmp_path, kind, far):
+    """Other columns may hold a word such as 9999-12-31 for what has no end."""
+    near = far.replace("6063", "2024").replace("3000", "2024")
+    (tmp_path / "in.csv").write_text(f"lon,lat,t,until\n1,1,{near},{far}\n1,1,{far},{far}\n")
+    dataset = table(coordinates={"x": "lon", "y": "lat", "t": "t"})
+    types = fields(lon="number", lat="number", t=kind, until=kind)
+    with pytest.raises(DataError) as told:
+        stage_table(tmp_path / "in.csv", "in.csv", dataset, types, tmp_path / "p.parquet")
+    (problem,) = told.value.problems
+    assert problem.startswith("in.csv: row 1: t is ")
+    assert problem.endswith("times lie in the years 1 to 2999")

@@ -87,3 +87,30 @@ def test_a_box_over_180_degrees_takes_what_touches_it_on_both_sides(tmp_path):
     served = provider(frame, tmp_path / "t.parquet")
     assert [f["id"] for f in served.query(bbox=(178, 0.2, -178, 5))["features"]] == ["a", "b"]
     assert [f["id"] for f in served.query(bbox=(178, 5, -178, 9))["features"]] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("box", "found"),
+    [
+        ((-161, -1, -159, 1), ["at 200"]),
+        ((-1, -1, 0, 1), ["at 359.9"]),
+        ((170, -1, -170, 1), ["at 179", "at 181.5", "over 180"]),
+        ((-179.9, -1, -179.8, 1), ["over 180"]),
+        ((179.4, -1, 179.9, 1), ["over 180"]),
+        ((-180, -1, 180, 1), ["at 179", "at 181.5", "over 180", "at 200", "at 359.9"]),
+        ((10, -1, 11, 1), []),
+    ],
+)
+def test_longitudes_of_a_table_may_go_on_to_360(tmp_path, box, found):
+    shapes = {
+        "at 179": shapely.Point(179, 0),
+        "at 181.5": shapely.Point(181.5, 0),
+        "over 180": shapely.box(179.5, -0.5, 180.5, 0.5),
+        "at 200": shapely.Point(200, 0),
+        "at 359.9": shapely.Point(359.9, 0),
+    }
+    frame = geopandas.GeoDataFrame({"fid": list(shapes)}, geometry=list(shapes.values()), crs=4326)
+    served = provider(frame, tmp_path / "t.parquet")
+    answer = served.query(bbox=box, limit=10)
+    assert [f["properties"]["fid"] for f in answer["features"]] == found
+    assert served.query(bbox=box, resulttype="hits")["numberMatched"] == len(found)
