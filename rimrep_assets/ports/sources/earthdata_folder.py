@@ -76,8 +76,8 @@ class EarthdataFolder(HttpFolder):
         if not self._files:
             raise DataError(
                 f"the source {self.url} is empty",
-                advice="compare short_name, version, provider, bbox and temporal with what https://search.earthdata.nasa.gov "
-                "shows to people who are not logged in; collections that not everybody may see are not found.",
+                advice="compare short_name, version, provider, bbox and temporal with what people who are not logged "
+                "in see at https://search.earthdata.nasa.gov; collections that not everybody may see are not found.",
             )
         return list(self._files)
 
