@@ -139,7 +139,7 @@ class Source(StrictModel):
         if self.provider is not None:
             query["provider"] = self.provider
         if self.bbox is not None:
-            query["bounding_box"] = ",".join(f"{number:g}" for number in self.bbox)
+            query["bounding_box"] = ",".join(f"{number:.10g}" for number in self.bbox)
         if self.temporal is not None:
             first, last = self.temporal
             ends = "" if last is None else _written(_utc(last, ends=True))

@@ -103,12 +103,12 @@ MUR = {"kind": "earthdata", "short_name": "MUR-JPL-L4-GLOB-v4.1", "version": "4.
     [
         (MUR, {"short_name": "MUR-JPL-L4-GLOB-v4.1", "version": "4.1"}),
         (
-            {**MUR, "provider": "POCLOUD", "bbox": [142, -28.7, 155, -9]},
+            {**MUR, "provider": "POCLOUD", "bbox": [142, -28.70125, 155.123456, -9]},
             {
                 "short_name": "MUR-JPL-L4-GLOB-v4.1",
                 "version": "4.1",
                 "provider": "POCLOUD",
-                "bounding_box": "142,-28.7,155,-9",
+                "bounding_box": "142,-28.70125,155.123456,-9",
             },
         ),
         (

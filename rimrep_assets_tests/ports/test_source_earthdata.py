@@ -65,6 +65,9 @@ def told(error: RimrepError) -> str:
     return "\n".join(texts)
 
 
+MALFORMED = b'{"hits": 1, "items": [{"meta": {"concept-id": "G1", "revision-id": 1}, "umm": {"RelatedUrls": ["x"]}}]}'
+
+
 # The catalogue
 
 
@@ -95,7 +98,7 @@ def test_a_search_that_took_too_long_is_not_complete(nasa, source):
         source().look()
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"items": [{}], "hits": 1}', b'{"items": []}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"items": [{}], "hits": 1}', b'{"items": []}', MALFORMED])
 def test_what_is_no_list_of_granules_is_refused(nasa, source, body):
     nasa.catalogue_replies = [Reply(200, {}, body)]
     with pytest.raises(Unavailable, match="does not answer with granules"):
@@ -114,6 +117,12 @@ def test_a_granule_that_is_revised_between_two_pages_counts_once_with_its_last_r
 def _page(items, after) -> Reply:
     headers = {} if after is None else {"CMR-Search-After": after}
     return Reply(200, headers, json.dumps({"hits": 2, "items": items}).encode())
+
+
+def test_a_search_that_the_catalogue_does_not_understand_is_an_error_of_the_catalog(nasa, source):
+    nasa.catalogue_replies = [Reply(400, {}, b'{"errors": ["[x] is not a valid concept id"]}')]
+    with pytest.raises(DefinitionError, match=r"the search is refused: .*short_name=MUR-INVENTED.*status 400"):
+        source().look()
 
 
 def test_a_busy_catalogue_is_waited_for(nasa, source, waits):
@@ -180,6 +189,14 @@ def test_without_a_checksum_the_revision_of_the_granule_tells_versions_apart():
     assert (found.name, found.url, found.checksum) == ("a b.nc", f"{ARCHIVE}/a%20b.nc", None)
     assert found.stamp.revision == "G1-X revision 4 of 2021-11-13T15:38:38.955Z"
     assert found.stamp.size is None
+
+
+def test_what_older_descriptions_tell_without_a_name_is_of_the_only_file():
+    files = [{"Name": "Not provided", "SizeInBytes": 12, "Checksum": {"Value": "ab12", "Algorithm": "MD5"}}]
+    (found,) = files_of(granule(link(f"{ARCHIVE}/a.nc"), files=files))
+    assert (found.stamp.size, found.checksum) == (12, ("md5", "ab12"))
+    two = files_of(granule(link(f"{ARCHIVE}/a.nc"), link(f"{ARCHIVE}/b.nc"), files=files))
+    assert [file.checksum for file in two] == [None, None]
 
 
 def test_a_checksum_that_cannot_be_computed_here_still_tells_versions_apart(nasa):
@@ -489,8 +506,9 @@ def test_a_web_page_in_place_of_a_file_is_refused_in_words(nasa, source, kind, c
     nasa.tells_checksum = checksum
     nasa.put("a.nc", DATA)
     nasa.replies = [Reply(200, {"Content-Type": kind}, LOGIN_PAGE)]
-    with pytest.raises(Unavailable, match=r"a\.nc answers with a web page instead of the file"):
+    with pytest.raises(Unavailable, match=r"a\.nc answers with a web page instead of the file") as page:
         source().look()
+    assert "a login, a licence or an approval" in page.value.advice
     assert source().look()[0].digest == sha256(DATA).hexdigest()
 
 
@@ -512,6 +530,7 @@ def test_no_secret_is_remembered_logged_or_told(nasa, source, tmp_path, caplog):
     away = "ftp://elsewhere.example.org/003.nc?" + SIGNATURE
     cases = (
         ([Reply(302, {"Location": away}, b"")], "which is no web address", {}),
+        ([Reply(302, {"Location": f"http://localhost:1/003.nc?{SIGNATURE}"}, b"")] * 5, "refused", {}),
         ([Reply(200, {"Content-Encoding": "gzip"})], "sends it as gzip", {}),
         ([], "larger than the 9 bytes", {"max_bytes": 9}),
         ([Reply(503, {}, b"")] * 5, "status 503", {}),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rimrep_assets.domain.errors import DataError, Unavailable
 from rimrep_assets.domain.source_file import SourceFile
@@ -23,6 +22,10 @@ from rimrep_assets.ports.sources.http_transfer import Downloaded, Stamp
 from rimrep_assets.ports.sources.selection import Selection, choose, is_one_file, is_store, members_of_store
 
 PAGE_BEGINS = (b"<!doctype html", b"<html")
+PAGE_ADVICE = (
+    "try again later; if it stays so, open the address in a browser as the platform's user of Earthdata: the page says "
+    "what is missing, a login, a licence or an approval."
+)
 
 
 class EarthdataFolder(HttpFolder):
@@ -120,8 +123,7 @@ class EarthdataFolder(HttpFolder):
             with temporary.open("rb") as stream:
                 begin = stream.read(256).lstrip().lower()
             if begin.startswith(PAGE_BEGINS):
-                host = urlsplit(address).hostname
-                raise Unavailable(f"{address} answers with a web page instead of the file, as {host} does to log in")
+                raise Unavailable(f"{address} answers with a web page instead of the file", advice=PAGE_ADVICE)
         listed = (self._files or {}).get(name)
         if listed is not None and not listed.is_in(temporary):
             raise Unavailable(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from rimrep_assets.domain.errors import DataError, Unavailable
+from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
 from rimrep_assets.ports.sources.http_client import HttpClient, is_loopback
 from rimrep_assets.ports.sources.http_transfer import Stamp
 from rimrep_assets.ports.sources.http_walk import MOST_FILES
@@ -27,6 +27,8 @@ PAGE = 2000
 """granules that one answer may hold at most"""
 ALGORITHMS = {"md5": "md5", "sha1": "sha1", "sha256": "sha256", "sha384": "sha384", "sha512": "sha512"}
 """checksums of UMM-G that can be computed here, by their names without dashes; of others the mark alone is used"""
+NO_NAME = "Not provided"
+"""what CMR says where a description in an older format has no name"""
 MOST_NAMED = 5
 
 
@@ -56,27 +58,24 @@ def search_url(cmr: str, query: Mapping[str, str]) -> str:
 def find_files(client: HttpClient, url: str) -> dict[str, GranuleFile]:
     """Name -> file of every granule that the search at ``url`` finds.
 
-    Raises: NotThere, Unavailable as the client does, and when the search breaks off; DataError naming every granule
-    without a file that can be fetched, names that lead elsewhere, and names that several granules share.
+    Raises: NotThere, Unavailable as the client does, and when the search breaks off; DefinitionError when the catalogue
+    does not understand it; DataError naming every granule without a file that can be fetched, every name that leads
+    elsewhere, and every name that several granules share.
     """
-    granules = _find_granules(client, url)
-    also_http = is_loopback(urlsplit(url).hostname)
     found: dict[str, tuple[str, GranuleFile]] = {}
-    shared: list[str] = []
-    without, problems = [], []
-    for granule, item in sorted(granules.items()):
-        files = files_of(item, also_http=also_http)
-        if not files:
-            without.append(granule)
-        for file in files:
+    without, shared, problems = [], [], []
+    for granule in sorted(_find_granules(client, url), key=lambda one: one.id):
+        if not granule.files:
+            without.append(granule.id)
+        for file in granule.files:
             try:
                 refuse_unsafe(file.name)
             except DataError as error:
-                problems.append(f"granule {granule}: {error.problems[0]}")
+                problems.append(f"granule {granule.id}: {error.problems[0]}")
                 continue
-            other = found.setdefault(file.name, (granule, file))
-            if other[1].url != file.url:
-                shared.append(f"{file.name} is a file of {other[0]} and of {granule}")
+            owner, other = found.setdefault(file.name, (granule.id, file))
+            if other.url != file.url:
+                shared.append(f"{file.name} is a file of {owner} and of {granule.id}")
     if without:
         problems.append(f"{_some(without)}: no link to data by https")
     if shared:
@@ -91,67 +90,79 @@ def _some(words: Sequence[str]) -> str:
     return told if len(words) <= MOST_NAMED else f"{told} and {len(words) - MOST_NAMED} more"
 
 
-def _find_granules(client: HttpClient, url: str) -> dict[str, dict[str, Any]]:
-    """Concept id -> granule, over all pages."""
-    found: dict[str, dict[str, Any]] = {}
+@dataclass(frozen=True)
+class _Granule:
+    """What is kept of one: its description is a hundred times as large."""
+
+    id: str
+    revision: int
+    files: list[GranuleFile]
+
+
+def _find_granules(client: HttpClient, url: str) -> list[_Granule]:
+    """All granules, over all pages."""
+    found: dict[str, _Granule] = {}
     page, after = f"{url}&page_size={PAGE}", None
     while True:
-        text, headers = client.document(page, {"CMR-Search-After": after} if after else {})
-        items, hits = _page(text, url)
-        for item in items:
+        try:
+            text, headers = client.document(page, {"CMR-Search-After": after} if after else {})
+        except DataError as error:
+            advice = "open this address in a browser, where it says why, and mend the dataset's source."
+            raise DefinitionError(f"the search is refused: {error.problems[0]}", advice=advice) from error
+        granules, hits = _page(text, url)
+        for granule in granules:
             # Between two pages a granule may be revised, and then stands on both.
-            granule = str(item["meta"]["concept-id"])
-            found[granule] = max(found.get(granule, item), item, key=_revision)
+            found[granule.id] = max(found.get(granule.id, granule), granule, key=lambda one: one.revision)
         if headers.get("CMR-Timed-Out", "").lower() == "true":
             raise Unavailable(f"{url}: the search took CMR too long and is not complete")
         if len(found) > MOST_FILES:
             raise DataError(f"{url}: more than {MOST_FILES} granules; temporal or bbox would take fewer")
         after = headers.get("CMR-Search-After")
-        if not (items and after):
+        if not (granules and after):
             break
     if len(found) < hits:
         # A page that is missing is not taken for granules that were withdrawn.
         raise Unavailable(f"{url}: the search broke off after {len(found)} of {hits} granules")
-    return found
+    return list(found.values())
 
 
-def _page(text: str, url: str) -> tuple[list[dict[str, Any]], int]:
+def _page(text: str, url: str) -> tuple[list[_Granule], int]:
+    also_http = is_loopback(urlsplit(url).hostname)
     try:
         told = json.loads(text)
-        for item in told["items"]:
-            item["meta"]["concept-id"], item["umm"]["GranuleUR"]
-        return told["items"], int(told["hits"])
-    except (ValueError, KeyError, TypeError) as error:
+        granules = [
+            _Granule(item["meta"]["concept-id"], int(item["meta"]["revision-id"]), files_of(item, also_http=also_http))
+            for item in told["items"]
+        ]
+        return granules, int(told["hits"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unavailable(f"{url} does not answer with granules: {error!r}") from error
-
-
-def _revision(item: Mapping[str, Any]) -> int:
-    told = item["meta"].get("revision-id")
-    return told if isinstance(told, int) else 0
 
 
 def files_of(item: Mapping[str, Any], *, also_http: bool = False) -> list[GranuleFile]:
     """The files of one granule: its own links to data, by https, to no service and with no query."""
     umm = item["umm"]
     told = (umm.get("DataGranule") or {}).get("ArchiveAndDistributionInformation") or []
-    described = {str(one["Name"]): one for one in told if isinstance(one, dict) and "Name" in one}
-    links = [str(one.get("URL", "")) for one in umm.get("RelatedUrls") or [] if _is_data(one)]
+    described = {one["Name"]: one for one in told if one.get("Name", NO_NAME) != NO_NAME}
+    links = [one["URL"] for one in umm.get("RelatedUrls") or [] if _is_data(one)]
     links = [url for url in dict.fromkeys(links) if _is_plain(url, also_http)]
+    # What is told of the only file is told of the only link; granules from older descriptions have no names.
+    nameless = told[0] if len(told) == len(links) == 1 and not described else {}
     files: dict[str, GranuleFile] = {}
     for url in links:
         path = unquote(urlsplit(url).path)
         # An archive may name its files with folders; what it does not name is called as the link ends.
-        own = [told for told in described if path.endswith(f"/{told}")]
+        own = [name for name in described if path.endswith(f"/{name}")]
         name = max(own, key=len, default=path.rpartition("/")[2])
         if name and name not in files:
             # Of a file in two places the first is taken.
-            files[name] = _file(name, url, described.get(name, {}), item["meta"])
+            files[name] = _file(name, url, described.get(name, nameless), item["meta"])
     return list(files.values())
 
 
-def _is_data(link: Any) -> bool:
+def _is_data(link: Mapping[str, Any]) -> bool:
     # granules.json says the same by the rel .../fedsearch/1.1/data#, but tells neither checksum nor revision.
-    return isinstance(link, dict) and link.get("Type") == "GET DATA" and "OPENDAP" not in str(link.get("Subtype", ""))
+    return link["Type"] == "GET DATA" and "OPENDAP" not in link.get("Subtype", "")
 
 
 def _is_plain(url: str, also_http: bool) -> bool:
