@@ -16,6 +16,6 @@ def source_spec(dataset: Dataset, *, about: About | None = None) -> dg.AssetSpec
     return spec(
         dataset,
         "source",
-        f"Files of the provider at {dataset.source.url}: {', '.join(dataset.source.include)}",
+        f"Files of the provider at {dataset.source.address}: {', '.join(dataset.source.include)}",
         about=about,
     )

@@ -127,6 +127,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
         "AWS_SESSION_TOKEN": s3.session_token,
         "AWS_REGION": s3.region,
+        **settings.earthdata.to_environment(),
         # What this process can import, the worker can too, from wherever it was started.
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }

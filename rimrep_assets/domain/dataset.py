@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import ValidationError, field_validator, model_validator
 
 from rimrep_assets.domain.access_rules import access_problems
 from rimrep_assets.domain.dataset_layout import Layout
+from rimrep_assets.domain.dataset_source import Source
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_steps import (
     GRID_READERS,
@@ -80,35 +80,6 @@ class Coordinates(StrictModel):
     def named(self) -> dict[str, str]:
         """The parts that are played, e.g. ``{"x": "lon", "y": "lat"}``."""
         return {part: name for part, name in self.model_dump().items() if name is not None}
-
-
-class Source(StrictModel):
-    """Where a provider keeps the data."""
-
-    kind: Literal["local", "http"]
-    url: str
-    """a folder or file; for ``local`` it may be relative, and then counts from the catalog repository itself"""
-    include: tuple[str, ...] = ("*",)
-    """globs on the path below ``url``; a plain string stands for one glob"""
-    exclude: tuple[str, ...] = ()
-    upload: bool = False
-    """people put files there by hand; only data that rarely changes may come so (``access_rules``)"""
-
-    @field_validator("include", "exclude", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _address_fits_kind(self) -> Source:
-        if self.kind == "http" and not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url {self.url!r} does not start with http:// or https://")
-        if "@" in urlsplit(self.url).netloc:
-            # The address stands in every release record, and those of public datasets are public.
-            raise ValueError("url holds a user or password; credentials never stand in the catalog")
-        if self.kind == "local" and "://" in self.url:
-            raise ValueError(f"url {self.url!r} is not a folder or file of this machine; use kind: http")
-        return self
 
 
 class Convert(StrictModel):
@@ -251,6 +222,8 @@ class Dataset(StrictModel):
             problems += step_problems(self.convert, self.coordinates)
             if self.layout.virtual and self.resources and self.resources.dask:
                 problems.append("resources.dask: layout.virtual copies nothing that could be shared out")
+            if self.layout.virtual and self.source.kind == "earthdata":
+                problems.append("layout.virtual: whoever reads references would have to log in to Earthdata")
             if self.layout.virtual and not self.coordinates.t:
                 problems.append("layout.virtual needs coordinates.t: a grid without time is copied")
             if self.layout.cadence and not self.coordinates.t:

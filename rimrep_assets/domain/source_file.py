@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SourceFile(BaseModel):
     """One file of a source, known by the digest of its bytes; ``name`` is its path below the source's address.
 
-    ``size`` is in bytes; ``etag`` and ``last_modified`` are the server's words, kept to save a second fetch;
-    they never decide on their own that a file with other bytes is the same.
+    ``size`` is in bytes; ``etag`` and ``last_modified`` are the server's words, and ``revision`` its catalogue's, kept
+    to save a second fetch; they never decide on their own that a file with other bytes is the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +28,8 @@ class SourceFile(BaseModel):
     url: str
     etag: str | None = None
     last_modified: str | None = None
+    revision: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """what the provider's catalogue called this version, where it has one: a checksum, or a number and time"""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import RimrepError
 from rimrep_assets.domain.release import Fingerprints
 from rimrep_assets.ports.due_work import DueWork
-from rimrep_assets.ports.sources.open_source import source_for
 from rimrep_assets.ports.workbench import Settings
 
 
@@ -34,7 +33,7 @@ def glimpse(settings: Settings, work: DueWork, place: Path | None, dataset: Data
     """
     try:
         record = work.log(dataset).newest()
-        source = source_for(dataset, place, settings.cache, allowed_roots=settings.source_roots)
+        source = settings.source_of(dataset, place)
         seen = source.glance(record.sources if record else ())
         return Glimpse(seen.names, seen.state, record.release if record else 0, work.fingerprints(dataset))
     except RimrepError as error:

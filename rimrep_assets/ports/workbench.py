@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.ports.catalog import Catalog, DatasetFolder, open_catalog
@@ -19,6 +20,7 @@ from rimrep_assets.ports.object_store import ObjectStore, S3Access, open_store
 from rimrep_assets.ports.projector import silent
 from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.sources.download_cache import DownloadCache
+from rimrep_assets.ports.sources.earthdata_login import EarthdataAccess
 from rimrep_assets.ports.sources.open_source import source_for
 from rimrep_assets.ports.sources.protocol import SourceFolder
 
@@ -60,6 +62,8 @@ class Settings:
     """where this platform's pygeoapi answers; for links in Dagster, never published"""
     dask_scheduler: str | None = None
     """address of the environment's own scheduler, for datasets that ask for dask"""
+    earthdata: EarthdataAccess = field(default_factory=EarthdataAccess)
+    """where NASA Earthdata is, and who we are there"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -79,7 +83,15 @@ class Settings:
             files_url=environment.get("RIMREP_FILES_URL") or None,
             pygeoapi_url=environment.get("RIMREP_PYGEOAPI_URL") or None,
             dask_scheduler=environment.get("RIMREP_DASK_SCHEDULER") or None,
+            earthdata=EarthdataAccess.from_environment(environment),
         )
+
+    def source_of(self, dataset: Dataset, place: Path | None) -> SourceFolder:
+        """The source of ``dataset``; local ones count from ``place``, the catalog repository's folder.
+
+        Raises: as ``source_for``.
+        """
+        return source_for(dataset, place, self.cache, allowed_roots=self.source_roots, earthdata=self.earthdata)
 
     @property
     def uses_example_catalog(self) -> bool:
@@ -175,7 +187,7 @@ def open_workbench(
     return Workbench(
         folder=folder,
         store=settings.store_for(folder.dataset.access, folder.endpoints),
-        source=source_for(folder.dataset, catalog.place, settings.cache, allowed_roots=settings.source_roots),
+        source=settings.source_of(folder.dataset, catalog.place),
         s3=settings.s3,
         environment=settings.environment,
         catalog=catalog.location,

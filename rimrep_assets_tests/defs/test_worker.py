@@ -27,6 +27,7 @@ from rimrep_assets.defs.worker import MODULE, error_from_json, error_to_json
 from rimrep_assets.defs.worker_launch import Messages, environment_of, run_in_worker
 from rimrep_assets.domain.errors import DataError, DefinitionError, GateRefusal, RimrepError, Unavailable
 from rimrep_assets.ports.object_store import S3Access
+from rimrep_assets.ports.sources.earthdata_login import EarthdataAccess
 from rimrep_assets.ports.watched_process import Ended
 from rimrep_assets.ports.workbench import Settings
 from rimrep_assets_tests import months
@@ -287,6 +288,7 @@ absolute = words.map(lambda word: os.path.normpath("/" + word))
         files_url=maybe,
         pygeoapi_url=maybe,
         dask_scheduler=maybe,
+        earthdata=st.builds(EarthdataAccess, token=maybe, username=maybe, password=maybe),
     )
 )
 def test_a_worker_reads_the_settings_that_its_run_has(settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 
 import pytest
 import yaml
@@ -92,6 +93,79 @@ def test_keys_that_do_not_fit_a_grid_are_refused(changes, sentence):
     with pytest.raises(DefinitionError) as told:
         parsed(changed(GRID_YAML, **changes), GRID)
     assert sentence in str(told.value)
+
+
+MUR = {"kind": "earthdata", "short_name": "MUR-JPL-L4-GLOB-v4.1", "version": "4.1"}
+
+
+@pytest.mark.parametrize(
+    ("source", "query"),
+    [
+        (MUR, {"short_name": "MUR-JPL-L4-GLOB-v4.1", "version": "4.1"}),
+        (
+            {**MUR, "provider": "POCLOUD", "bbox": [142, -28.70125, 155.123456, -9]},
+            {
+                "short_name": "MUR-JPL-L4-GLOB-v4.1",
+                "version": "4.1",
+                "provider": "POCLOUD",
+                "bounding_box": "142,-28.70125,155.123456,-9",
+            },
+        ),
+        (
+            {"kind": "earthdata", "concept_id": "C1996881146-POCLOUD", "bbox": [170, -30, -170, -9]},
+            {"collection_concept_id": "C1996881146-POCLOUD", "bounding_box": "170,-30,-170,-9"},
+        ),
+        (
+            # As YAML reads days: both are meant whole.
+            {"kind": "earthdata", "concept_id": "C1-X", "temporal": [dt.date(2002, 6, 1), dt.date(2002, 6, 30)]},
+            {"collection_concept_id": "C1-X", "temporal": "2002-06-01T00:00:00.000Z,2002-06-30T23:59:59.999Z"},
+        ),
+        (
+            {"kind": "earthdata", "concept_id": "C1-X", "temporal": ["2002-06-01T19:00:00+10:00", None]},
+            {"collection_concept_id": "C1-X", "temporal": "2002-06-01T09:00:00.000Z,"},
+        ),
+    ],
+)
+def test_a_collection_of_earthdata_is_searched_by_what_was_declared(source, query):
+    assert parsed(changed(GRID_YAML, source=source), GRID).source.granule_query() == query
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ({"kind": "earthdata"}, "needs concept_id, or short_name and version; it lacks short_name and version"),
+        ({"kind": "earthdata", "short_name": "MUR"}, "it lacks version"),
+        ({**MUR, "version": 4.1}, "source.version: 4.1 is a number; write the version in quotes, as '4.1'"),
+        ({**MUR, "short_name": ""}, "it lacks short_name"),
+        ({**MUR, "concept_id": "C1-X"}, "concept_id names the collection already; leave out short_name, version"),
+        ({"kind": "earthdata", "concept_id": "G1-X"}, "concept_id 'G1-X' is no collection's, like"),
+        ({**MUR, "url": "https://x/"}, "url does not belong to kind: earthdata"),
+        ({**MUR, "shortname": "x"}, "unknown key 'shortname' in source; did you mean 'short_name'?"),
+        ({**MUR, "bbox": [142, -9, 155, -28]}, "is not [west, south, east, north]"),
+        ({**MUR, "bbox": [142, -28, 355, -9]}, "is not [west, south, east, north]"),
+        ({**MUR, "temporal": ["2002-06-01", "2001-06-01"]}, "2001-06-01 lies before 2002-06-01"),
+        ({**MUR, "temporal": ["june", None]}, "source.temporal: 'june' is not a day like 2002-06-01"),
+        ({**MUR, "upload": True}, "source.upload belongs to kind: local"),
+        (
+            {"kind": "http", "url": "https://x/", "version": "4.1"},
+            "version belongs to kind: earthdata, not to kind: http",
+        ),
+        (
+            {"kind": "local", "url": "x", "bbox": [1, 2, 3, 4], "temporal": ["2002-06-01", None]},
+            "bbox, temporal belong to kind: earthdata, not to kind: local",
+        ),
+        ({"kind": "http"}, "url is missing: kind: http needs it"),
+    ],
+)
+def test_keys_of_one_kind_of_source_are_refused_on_another_and_must_make_sense(source, sentence):
+    with pytest.raises(DefinitionError) as told:
+        parsed(changed(GRID_YAML, source=source), GRID)
+    assert sentence in str(told.value)
+
+
+def test_references_to_what_needs_a_login_are_refused():
+    with pytest.raises(DefinitionError, match=r"layout\.virtual: whoever reads references would have to log in"):
+        parsed(changed(GRID_YAML, source=MUR, layout={"virtual": True, "plain": False}), GRID)
 
 
 @pytest.mark.parametrize("word", ["sensitive", "highly-sensitive", "highly_sensitive"])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from rimrep_assets.domain.errors import DataError, Unavailable
@@ -31,6 +31,22 @@ class NotThere(Exception):
     """The server answers 404 or 410; what that means depends on who asked."""
 
 
+class Login(Protocol):
+    """Who we are, where a provider asks for it."""
+
+    def headers(self, url: str) -> dict[str, str]:
+        """What a request to ``url`` carries besides; empty for hosts that it does not concern."""
+
+    def refuses(self, url: str, status: int, content_type: str) -> bool:
+        """Whether this last answer, at the end of all redirects, says that the login is not valid."""
+
+    def renew(self, refused: Mapping[str, str]) -> None:
+        """Have other headers than ``refused`` from now on. Raises: RimrepError when there are none."""
+
+    def why_refused(self, url: str, by: str, status: int) -> DataError:
+        """What to say when a valid login for ``url`` is refused, at the end of all redirects ``by`` another address."""
+
+
 @dataclass
 class HttpClient:
     """``attempts`` without progress before giving up; waits double from 1 s, at most ``longest_wait_s``
@@ -42,6 +58,9 @@ class HttpClient:
     longest_wait_s: float = 60.0
     timeout_s: tuple[float, float] = (10.0, 60.0)
     max_bytes: int | None = None
+    login: Login | None = None
+    may_lead_inside: bool = False
+    """redirects may lead to this machine and its network, because the provider is there itself"""
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
@@ -58,6 +77,15 @@ class HttpClient:
             body = self._read_all(response, max_bytes)
         return body.decode("utf-8", errors="replace"), str(response.url)
 
+    def document(
+        self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", max_bytes: int = 256 << 20
+    ) -> tuple[str, Mapping[str, str]]:
+        """``(text, headers)`` of a document. Raises: NotThere, DataError, Unavailable."""
+        response = self.get(url, headers, method)
+        with response:
+            body = self._read_all(response, max_bytes)
+        return body.decode("utf-8", errors="replace"), response.headers
+
     def get(self, url: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> requests.Response:
         """A response with status 200, 206, 304 or 416, its body not yet read; the caller closes it.
 
@@ -70,7 +98,7 @@ class HttpClient:
         for attempt in range(self.attempts):
             asked = None
             try:
-                response = self._follow(url, headers or {}, method)
+                response = self._logged_in(url, headers or {}, method)
             except (requests.ConnectionError, requests.Timeout) as error:
                 why = f"{type(error).__name__} ({_innermost(error)})"
             else:
@@ -120,10 +148,10 @@ class HttpClient:
             return f"it answers status {response.status_code} to a range"
         announced = transfer.expected or 0
         try:
-            self._refuse_too_large(str(response.url), announced)
+            self._refuse_too_large(without_query(str(response.url)), announced)
             while block := response.raw.read(1 << 20, decode_content=False):
                 transfer.add(block)
-                self._refuse_too_large(str(response.url), transfer.size)
+                self._refuse_too_large(without_query(str(response.url)), transfer.size)
                 out.write(block)
         except (HTTPError, requests.RequestException, ConnectionError, TimeoutError) as error:
             return f"the transfer broke after {transfer.size} bytes ({_innermost(error)})"
@@ -139,17 +167,17 @@ class HttpClient:
         import requests
         from urllib3.exceptions import HTTPError
 
-        body = b""
+        body, address = b"", without_query(str(response.url))
         try:
             while block := response.raw.read(1 << 16, decode_content=True):
                 body += block
                 if len(body) > max_bytes:
-                    raise DataError(f"{response.url}: the listing is larger than {max_bytes} bytes")
+                    raise DataError(f"{address}: the listing is larger than {max_bytes} bytes")
         except (HTTPError, requests.RequestException, ConnectionError, TimeoutError) as error:
-            raise Unavailable(f"{response.url}: the listing broke off ({_innermost(error)})") from error
+            raise Unavailable(f"{address}: the listing broke off ({_innermost(error)})") from error
         told = response.headers.get("Content-Length")
         if told is not None and "Content-Encoding" not in response.headers and len(body) < int(told):
-            raise Unavailable(f"{response.url}: the listing broke off after {len(body)} of {told} bytes")
+            raise Unavailable(f"{address}: the listing broke off after {len(body)} of {told} bytes")
         return body
 
     def stamp(self, url: str) -> Stamp:
@@ -166,6 +194,25 @@ class HttpClient:
                 size = whole if response.status_code == 206 else response.headers.get("Content-Length")
                 return Stamp.of(response.headers, size)
 
+    def _logged_in(self, url: str, headers: Mapping[str, str], method: str) -> requests.Response:
+        """``_follow``; where the login is refused, once more with another. Raises: as the login does."""
+        response = self._follow(url, headers, method)
+        if self.login is None:
+            return response
+        shown = _shown(response)
+        if shown and self._is_refused(response):
+            response.close()
+            self.login.renew(shown)
+            response = self._follow(url, headers, method)
+        if response.status_code == 403 or self._is_refused(response):
+            response.close()
+            raise self.login.why_refused(url, str(response.url), response.status_code)
+        return response
+
+    def _is_refused(self, response: requests.Response) -> bool:
+        told = response.headers.get("Content-Type", "")
+        return self.login is not None and self.login.refuses(str(response.url), response.status_code, told)
+
     def _follow(self, url: str, headers: Mapping[str, str], method: str = "GET") -> requests.Response:
         address = url
         for _ in range(MOST_REDIRECTS + 1):
@@ -173,18 +220,24 @@ class HttpClient:
                 method,
                 address,
                 # A file is published as its provider keeps it, so no server may repack it on the way.
-                headers={"Accept-Encoding": "identity", **headers},
+                headers={"Accept-Encoding": "identity", **headers, **self._own(address)},
                 stream=True,
                 timeout=self.timeout_s,
                 allow_redirects=False,
+                # Else requests puts what ~/.netrc says of a host in the place of our own login.
+                auth=None if self.login is None else _as_it_is,
             )
             if response.status_code not in (301, 302, 303, 307, 308):
                 return response
             response.close()
             target = urljoin(address, response.headers.get("Location", ""))
-            _refuse_redirect(urlsplit(address), urlsplit(target), url)
+            _refuse_redirect(urlsplit(address), urlsplit(target), url, self.may_lead_inside)
             address = target
         raise DataError(f"{url}: more than {MOST_REDIRECTS} redirects")
+
+    def _own(self, address: str) -> dict[str, str]:
+        """What the login says to this one address of all to which a question is led."""
+        return {} if self.login is None else self.login.headers(address)
 
     def _session(self) -> requests.Session:
         """One a thread: requests does not promise that a session may be shared."""
@@ -213,14 +266,40 @@ def _retry_after(response: requests.Response) -> float | None:
     return (until - now).total_seconds() if until and now else None
 
 
-def _refuse_redirect(here: SplitResult, there: SplitResult, asked: str) -> None:
+def _refuse_redirect(here: SplitResult, there: SplitResult, asked: str, may_lead_inside: bool = False) -> None:
     """Raise DataError for a redirect to no web address, to less safety, or into a private network."""
+    target = without_query(there.geturl())
     if there.scheme not in {"http", "https"} or not there.hostname:
-        raise DataError(f"{asked}: a redirect leads to {there.geturl()!r}, which is no web address")
+        raise DataError(f"{asked}: a redirect leads to {target!r}, which is no web address")
     if (here.scheme, there.scheme) == ("https", "http"):
-        raise DataError(f"{asked}: a redirect leads from https to http ({there.geturl()})")
-    if here.netloc != there.netloc and not _is_public(there.hostname):
+        raise DataError(f"{asked}: a redirect leads from https to http ({target})")
+    if here.netloc != there.netloc and not may_lead_inside and not _is_public(there.hostname):
         raise DataError(f"{asked}: a redirect leads to {there.hostname}, which is not a public address")
+
+
+def without_query(url: str) -> str:
+    """``url`` for messages: what stands in its query may be a signature, by which anybody could read the file."""
+    return url.partition("?")[0]
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` is this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _shown(response: requests.Response) -> dict[str, str]:
+    """The login that was sent to whom it was refused by."""
+    told = response.request.headers.get("Authorization")
+    return {} if told is None else {"Authorization": str(told)}
 
 
 def _is_public(host: str) -> bool:

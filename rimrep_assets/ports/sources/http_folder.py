@@ -84,10 +84,11 @@ class HttpFolder:
 
     def glance(self, known: Sequence[SourceFile] = ()) -> Glance:
         """See ``SourceFolder.glance``; a listing that tells sizes and seconds saves asking for every file."""
-        hasty = HttpFolder(
-            self.url, self.selection, cache=self.cache, client=replace(self.client, attempts=2, timeout_s=GLANCE_S)
-        )
-        return hasty._glance(known)
+        return self._with(replace(self.client, attempts=2, timeout_s=GLANCE_S))._glance(known)
+
+    def _with(self, client: HttpClient) -> HttpFolder:
+        """The same source, not looked at yet, over another client."""
+        return HttpFolder(self.url, self.selection, cache=self.cache, client=client)
 
     def _glance(self, known: Sequence[SourceFile]) -> Glance:
         try:
@@ -186,22 +187,28 @@ class HttpFolder:
                     sighting.append(_joined(one, [future.result() for future in futures]))
                 except RimrepError as error:
                     failed.append(error)
-                    # Of a server that is down nothing is learned by asking for every file.
-                    if sum(isinstance(e, Unavailable) for e in failed) >= 3:
+                    # Of a server that is down, or refuses every file alike, nothing is learned by asking for all.
+                    is_down = sum(isinstance(e, Unavailable) for e in failed) >= 3
+                    if is_down or sum(e.problems == failed[-1].problems for e in failed) >= 3:
                         pool.shutdown(wait=True, cancel_futures=True)
                         break
         for kind in (DefinitionError, DataError, Unavailable):
-            problems = [p for error in failed if isinstance(error, kind) for p in error.problems]
+            found = [error for error in failed if isinstance(error, kind)]
+            # What concerns every file, as a login does, is said once.
+            problems = list(dict.fromkeys(problem for error in found for problem in error.problems))
+            advices = {error.advice for error in found}
             if problems:
-                raise kind(problems)
+                raise kind(problems, advice=advices.pop() if len(advices) == 1 else None)
         return sighting
 
     def _ask(self, name: str, known: SourceFile | None) -> SourceFile:
         """What lies at ``name`` now; asks on condition where an earlier sighting has a validator."""
+        return self._ask_server(name, (self.cache.seen(self._address(name)), known) if self.trust_validators else ())
+
+    def _ask_server(self, name: str, sightings: Sequence[SourceFile | None]) -> SourceFile:
         address = self._address(name)
-        sightings = (self.cache.seen(address), known)
         earlier = next((file for file in sightings if file and (file.etag or file.last_modified)), None)
-        headers = _conditions(earlier) if earlier and self.trust_validators else {}
+        headers = _conditions(earlier) if earlier else {}
         try:
             with self.cache.temporary() as temporary:
                 got = self.client.download(address, temporary, headers)

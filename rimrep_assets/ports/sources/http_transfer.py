@@ -44,6 +44,8 @@ class Stamp:
     size: int | None
     etag: str | None
     last_modified: str | None
+    revision: str | None = None
+    """what the provider's catalogue calls this version; where there is one, it alone decides"""
 
     @classmethod
     def of(cls, headers: Mapping[str, str], size: str | None) -> Stamp:
@@ -55,6 +57,8 @@ class Stamp:
 
     def fits(self, earlier: SourceFile) -> bool:
         """Whether it names what ``earlier`` was; False where size or validators tell too little to say so."""
+        if self.revision is not None:
+            return self.revision == earlier.revision and self.size in (None, earlier.size)
         if self.size != earlier.size:
             return False
         if self.etag and earlier.etag:
@@ -101,7 +105,8 @@ class Transfer:
             return False
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity" and not urlsplit(str(response.url)).path.endswith((".gz", ".Z", ".bz2")):
-            raise DataError(f"{response.url}: the server sends it as {encoding} although asked not to")
+            address = urlsplit(str(response.url))._replace(query="").geturl()
+            raise DataError(f"{address}: the server sends it as {encoding} although asked not to")
         self.expected = int(told) if told else None
         modified = response.headers.get("Last-Modified")
         if not is_racy(modified, response.headers.get("Date")):

@@ -11,9 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from rimrep_assets.domain.dataset import Dataset
+from rimrep_assets.domain.dataset_source import Source
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_together import makes_together
 from rimrep_assets.ports.sources.download_cache import DownloadCache
+from rimrep_assets.ports.sources.earthdata_folder import EarthdataFolder
+from rimrep_assets.ports.sources.earthdata_login import EarthdataAccess
 from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.ports.sources.local_folder import LocalFolder
 from rimrep_assets.ports.sources.protocol import SourceFolder
@@ -27,6 +30,7 @@ def source_for(
     cache: Path,
     *,
     allowed_roots: Sequence[Path] = (),
+    earthdata: EarthdataAccess | None = None,
 ) -> SourceFolder:
     """The source of ``dataset``.
 
@@ -35,10 +39,22 @@ def source_for(
     holds the catalog repository, or in one of ``allowed_roots``. ``cache`` is a folder that may be deleted
     at any time.
 
-    Raises: DefinitionError for a relative address where the catalog is not on this machine (``None``).
+    ``earthdata``: where NASA Earthdata is and who we are there; without it nobody, at NASA.
+
+    Raises: DefinitionError for a relative address where the catalog is not on this machine (``None``), and for an
+    Earthdata to which secrets would travel unencrypted.
     """
-    folder = _source_for(dataset, catalog_location, cache, allowed_roots)
+    if dataset.source.kind == "earthdata":
+        folder: SourceFolder = _at_earthdata(dataset.source, cache, earthdata or EarthdataAccess())
+    else:
+        folder = _source_for(dataset, catalog_location, cache, allowed_roots)
     return TogetherFolder(folder) if makes_together(dataset) else folder
+
+
+def _at_earthdata(source: Source, cache: Path, access: EarthdataAccess) -> SourceFolder:
+    access.refuse_unsafe()
+    selection = Selection(source.include, source.exclude)
+    return EarthdataFolder(source.granule_query(), selection, access=access, cache=DownloadCache(cache / "downloads"))
 
 
 def _source_for(
@@ -46,16 +62,17 @@ def _source_for(
 ) -> SourceFolder:
     source = dataset.source
     selection = Selection(source.include, source.exclude)
+    url = source.url or ""
     if source.kind == "http":
-        return HttpFolder(source.url, selection, cache=DownloadCache(cache / "downloads"))
-    address = Path(source.url)
+        return HttpFolder(url, selection, cache=DownloadCache(cache / "downloads"))
+    address = Path(url)
     if not address.is_absolute():
         if catalog_location is None:
             raise DefinitionError(
-                f"source.url {source.url!r} is relative, but the catalog does not lie on this machine",
+                f"source.url {url!r} is relative, but the catalog does not lie on this machine",
                 dataset=dataset.id,
             )
         address = (catalog_location / address).resolve()
     roots = [*allowed_roots, *([catalog_location.resolve().parent] if catalog_location else [])]
     memory = cache / "digests" / f"{sha256(str(address).encode()).hexdigest()[:32]}.json"
-    return LocalFolder(address, selection, allowed_roots=roots, address=source.url, memory_file=memory)
+    return LocalFolder(address, selection, allowed_roots=roots, address=url, memory_file=memory)
