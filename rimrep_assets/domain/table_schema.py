@@ -16,6 +16,7 @@ from rimrep_assets.domain.facts import ColumnFacts, Facts
 from rimrep_assets.domain.schema_difference import Difference
 from rimrep_assets.domain.table_objects import head_of
 from rimrep_assets.domain.table_source import platform_columns
+from rimrep_assets.domain.table_types import some_files
 
 FROM_DATA = frozenset({"name", "type", "min", "max", "coordinates", "crs", "encoding"})
 """keys of a field that only the data decides"""
@@ -76,7 +77,7 @@ def compare_schemas(
 ) -> list[Difference]:
     """Everything in which ``generated`` (from the data) is not ``curated``; empty when they agree.
 
-    Breaking: a column is missing or of another type (``misfits``: cells to show). Additive: a column is new.
+    Breaking: a column is missing or of another type (``misfits``: cells to show, by file). Additive: a column is new.
     Meaning: unit, coordinate or CRS differ, or values leave the constraints (``nulls``: missing cells by column).
     Columns made by the platform are not compared.
     """
@@ -118,7 +119,7 @@ def _type_differs(now: Mapping[str, Any], then: Mapping[str, Any], misfits: Sequ
     # A field without a type, or of any, takes what comes.
     if _same_type(now["type"], then.get("type", "any")) or then.get("type", "any") == "any":
         return
-    shown = f": {', '.join(misfits)}" if misfits else ""
+    shown = f": {some_files(misfits)}" if misfits else ""
     message = f"column {now['name']!r} is {now['type']} in the data, {then['type']} in the catalog{shown}"
     yield Difference("breaking", now["name"], message)
 

@@ -6,7 +6,7 @@ Not here: reading files (``table_csv``, ``table_vector``) or times of a local cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,10 @@ IDENTIFIER = {"integer": r"^\s*[+-]?0\d", "number": r"^\s*[+-]?(0\d|\d{16,}\s*$)
 """leading zeros, or more digits than the type keeps: an identifier, never a number that was guessed"""
 MOST_MISFITS = 5
 """so many cells of a column are shown"""
+MOST_FILES = 10
+"""of so many files misfits are shown"""
+MOST_COUNTED = 1000
+"""so many cells of a file's column are counted; finding each costs more than reading a thousand"""
 
 
 class Misfit(ValueError):
@@ -176,12 +180,19 @@ def fits(cells: pa.Array, wanted: ColumnType) -> bool:
         return True
 
 
+def some_files(misfits: Sequence[str]) -> str:
+    """Misfits of several files in one sentence, those of the first files alone."""
+    more = f"; and {len(misfits) - MOST_FILES} more files" if len(misfits) > MOST_FILES else ""
+    return "; ".join(misfits[:MOST_FILES]) + more
+
+
 class ColumnWatch:
     """Sees a column block by block; afterwards tells its type and the cells that are not of the declared one."""
 
     def __init__(self, declared: ColumnType | None, timezone: str | None, decimal: str = ".") -> None:
         self.declared = declared
-        self.misfits: list[str] = []
+        self._shown: list[str] = []
+        self._count = 0
         self._fits = declared is not None
         self._stored: str | None = None
         yes, no = ("true", "True", "TRUE"), ("false", "False", "FALSE")
@@ -206,6 +217,13 @@ class ColumnWatch:
         self._first = self._first and cells.null_count == len(cells)
 
     @property
+    def misfits(self) -> list[str]:
+        """Cells that are not of the declared type, the first few with their rows, and how many more there are."""
+        more = self._count - len(self._shown)
+        words = f"and {more} more" if self._count < MOST_COUNTED else f"and {more} more at least"
+        return self._shown + ([words] if more else [])
+
+    @property
     def type(self) -> ColumnType:
         """The declared type if every cell is of it, else the strictest that every cell is of."""
         if self.declared is not None and self._fits:
@@ -217,8 +235,10 @@ class ColumnWatch:
         return self._guesses[0] if self._guesses else ColumnType("string")
 
     def _remember(self, cells: pa.Array, wanted: ColumnType, first_row: int) -> None:
-        for position in misfit_cells(cells, wanted, MOST_MISFITS - len(self.misfits)):
-            self.misfits.append(f"row {first_row + position}: {cells[position].as_py()!r}")
+        found = misfit_cells(cells, wanted, MOST_COUNTED - self._count)
+        self._count += len(found)
+        for position in found[: MOST_MISFITS - len(self._shown)]:
+            self._shown.append(f"row {first_row + position}: {cells[position].as_py()!r}")
 
 
 def _could_be(cells: pa.Array, guess: ColumnType) -> bool:

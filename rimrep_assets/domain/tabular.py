@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class StagedTable:
     """What came of one file: its ``rows``, the ``crs`` of its geometry as PROJJSON, up to five cells of every
-    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, also of those
-    that ``cast`` dropped, the ``digests`` of the values that were read, and ``left_out``: what of the file is not
-    published and how much of it, in words."""
+    column that is not of its declared type (or is almost numbers), as ``row 12: 'no data'``, rows from 0, and how many
+    more there are, also of those that ``cast`` dropped, the ``digests`` of the values that were read, and ``left_out``:
+    what of the file is not published and how much of it, in words."""
 
     rows: int
     crs: dict[str, Any] | None

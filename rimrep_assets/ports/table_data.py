@@ -130,6 +130,10 @@ class TableData:
             carried = {name: receipt for name, receipt in carried.items() if name in kept}
         bench.progress(f"folding {len(parts)} staged and {len(kept)} released source files")
         out = bench.scratch_folder(f"fold-{version}")
+        misfits: dict[str, list[str]] = {}
+        for name, part in sorted(parts.items()):
+            for column, cells in part.misfits.items():
+                misfits.setdefault(column, []).append(f"{name}: {', '.join(cells)}")
         folded = fold_table(
             base=self._download(base.data_version, base.objects) if base and kept else None,
             without=sorted(before.keys() - kept),
@@ -137,6 +141,7 @@ class TableData:
             out=out,
             dataset=dataset,
             schema=bench.folder.schema,
+            misfits=misfits,
         )
         if folded.rows == 0:
             raise DataError("no source file has any row", dataset=bench.id)
@@ -164,7 +169,6 @@ class TableData:
         receipts = [_with_duplicates(receipt, duplicates) for receipt in receipts]
         facts = measure_table(back.data, dataset).model_copy(update={"left_out": total_left_out(receipts)})
         schema = schema_of(back.data, facts, dataset, bench.folder.schema)
-        misfits = {column: cells for part in parts.values() for column, cells in part.misfits.items()}
         return Version(
             data_version=version,
             facts=facts,

@@ -78,9 +78,12 @@ def test_a_column_of_another_clean_type_is_staged_as_that_type_and_shows_cells(s
     assert told.misfits == {"a": ("row 1: '2.5'",), "b": ("row 1: 'x'",)}
 
 
-def test_at_most_five_misfits_are_shown_with_their_rows(stage):
-    _, told = stage("a\n" + "".join(f"{n}\nbad{n}\n" for n in range(10)), None, fields(a="number"))
-    assert told.misfits["a"] == tuple(f"row {2 * n + 1}: 'bad{n}'" for n in range(5))
+@pytest.mark.parametrize(
+    ("bad", "more"), [(5, []), (10, ["and 5 more"]), (999, ["and 994 more"]), (1500, ["and 995 more at least"])]
+)
+def test_five_misfits_are_shown_with_their_rows_and_the_others_counted(stage, bad, more):
+    _, told = stage("a\n" + "".join(f"{n}\nbad{n}\n" for n in range(bad)), None, fields(a="number"))
+    assert list(told.misfits["a"]) == [f"row {2 * n + 1}: 'bad{n}'" for n in range(5)] + more
 
 
 def test_a_column_that_is_almost_numbers_shows_the_words_in_it(shared, tmp_path):

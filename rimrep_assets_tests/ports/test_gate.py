@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rimrep_assets.domain.errors import DefinitionError, GateRefusal
+from rimrep_assets.domain.errors import DataError, DefinitionError, GateRefusal
 from rimrep_assets.ports.descriptions import CHECKS
 from rimrep_assets_tests.faulty_store import FaultyStore, Switch
 from rimrep_assets_tests.worlds import (
@@ -215,6 +215,28 @@ def test_our_own_reader_broken_is_found_by_the_one_that_shares_no_code(world, mo
     message, failed = refused(world)
     assert next(iter(failed)) == "values_match_source"
     assert "26.75" in message
+
+
+def test_cells_that_are_not_of_their_type_are_told_file_by_file(world):
+    """Not those of the last file alone."""
+    for name in ("c.csv", "d.csv"):
+        path = world.source(TABLE) / name
+        write_table(path.parent, name)
+        header, *rows = path.read_text().splitlines()
+        at = header.split(",").index("temperature")
+        cells = [row.split(",") for row in rows]
+        path.write_text("\n".join([header, *(",".join([*c[:at], f"warm {name}", *c[at + 1 :]]) for c in cells)]) + "\n")
+    publication = world.attempt(TABLE)
+    with pytest.raises(DataError, match="column 'temperature' has more than one type") as told:
+        publication.prepare(publication.stage()[1])
+    for name in ("a.csv", "b.csv"):
+        (world.source(TABLE) / name).unlink()
+    findings = refused(world)[1]["schema_matches_catalog"]
+    (finding,) = [words for words in findings if "column 'temperature' is string in the data" in words]
+    for words in (str(told.value), finding):
+        for name in ("c.csv", "d.csv"):
+            assert f"{name}: row 0: 'warm {name}', row 1: 'warm {name}'" in words
+            assert f"row 4: 'warm {name}', and 1 more" in words
 
 
 @pytest.mark.parametrize("kind", ["parquet", "zarr"])
