@@ -59,6 +59,17 @@ def instants(texts: pa.Array, timezone: str | None, pattern: str | None = None) 
     return _local(naive, timezone) if naive is not None else _mixed(texts, timezone)
 
 
+def why_no_time(text: str) -> str:
+    """What keeps a text from being a time that a column can hold, in words; empty where nothing special does."""
+    reasons = {
+        r".*[.,]\d{7,}.*": "a fraction of a second finer than a microsecond",
+        r"\s*\d{4}-\d{2}-\d{2}\s*": "a date without a time of day",
+        r".*(:60|T24:).*": "a second or an hour that no clock shows",
+        r"\s*\d{8}T?\d{4}.*": "ISO 8601 in its basic form, where the extended one is read (2024-01-31T10:00:00Z)",
+    }
+    return next((words for form, words in reasons.items() if re.fullmatch(form, text)), "")
+
+
 def by_pattern(texts: pa.Array, pattern: str) -> pa.Array | None:
     """Texts as ``timestamp[us]`` by a strptime pattern; None where one is not of it, or names no day that there is.
 

@@ -21,7 +21,7 @@ from rimrep_assets.domain.table_row_problems import alike, misplaced, mistimed
 from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, open_source
 from rimrep_assets.domain.table_steps_cast import dropping
-from rimrep_assets.domain.table_times import TimeProblem
+from rimrep_assets.domain.table_times import TimeProblem, why_no_time
 from rimrep_assets.domain.table_types import (
     MOST_MISFITS,
     ColumnType,
@@ -214,7 +214,8 @@ def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str,
         if part == "t" and not bad.misfits:
             advice = f"its times carry no zone: declare {table.reader}.timezone"
         elif part == "t":
-            advice = "times are ISO 8601, or have a format in tableschema.json"
+            why = why_no_time(bad.misfits[0].partition(": ")[2].strip("'\""))
+            advice = f"{f'that is {why}; ' if why else ''}times are ISO 8601, or have a format in tableschema.json"
         else:
             advice = f"declare words for a missing value in {table.reader}.na"
         problems.append(

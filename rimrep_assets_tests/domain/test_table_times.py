@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.table_times import by_pattern
+from rimrep_assets.domain.tabular import stage_table
+from rimrep_assets_tests.domain.table_examples import table
 
 PATTERNS = {
     "%d/%m/%Y": "{d:02}/{m:02}/{y:04}",
@@ -68,3 +71,22 @@ def test_one_cell_among_many_that_names_no_day_is_found(text, pattern):
     good = datetime(2024, 3, 5).strftime(pattern)
     assert by_pattern(pa.array([good] * 5000), pattern) is not None
     assert by_pattern(pa.array([good] * 3000 + [text] + [good] * 2000), pattern) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2024-01-01T10:00:00.123456789Z", "finer than a microsecond"),
+        ("2024-01-01", "a date without a time of day"),
+        ("2016-12-31T23:59:60Z", "that no clock shows"),
+        ("2016-12-31T24:00:00Z", "that no clock shows"),
+        ("20240201T100000Z", "basic form"),
+    ],
+)
+def test_a_time_that_no_column_holds_is_told_why(tmp_path, text, words):
+    (tmp_path / "in.csv").write_text(f"lon,lat,t\n1,1,2024-01-01T00:00:00Z\n1,1,{text}\n")
+    dataset = table(coordinates={"x": "lon", "y": "lat", "t": "t"})
+    with pytest.raises(DataError) as told:
+        stage_table(tmp_path / "in.csv", "in.csv", dataset, None, tmp_path / "p.parquet")
+    assert f"row 1: '{text}'" in str(told.value)
+    assert words in str(told.value)
