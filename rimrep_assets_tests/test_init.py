@@ -20,6 +20,7 @@ import geopandas
 import netCDF4
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import typer
 import xarray as xr
@@ -520,3 +521,39 @@ def test_wrong_options_are_refused_in_words(visits, options, message):
     world, path = visits
     with pytest.raises(DefinitionError, match=message):
         proposed(world, path, **options)
+
+
+@pytest.mark.parametrize(("asked", "zone"), [("Australia/Brisbane", "Australia/Brisbane"), (None, "UTC")])
+def test_times_of_a_layer_without_a_zone_get_one_and_publish(tmp_path, asked, zone):
+    world = World(tmp_path)
+    path = put(world, "sightings.gpkg", b"")
+    path.unlink()
+    times = pd.to_datetime(["2024-01-01 09:30", "2024-07-01 23:00"])
+    seen = geopandas.GeoDataFrame({"seen": times}, geometry=[Point(150, -20), Point(151, -21)], crs="EPSG:4326")
+    seen.to_file(path)
+    made = proposed(world, path, timezone=asked)
+    document, _ = documents(world, made)
+    assert document["convert"] == [{"read_vector": {"timezone": zone}}]
+    assert document["coordinates"]["t"] == "seen"
+    assert asked or any("UTC is assumed" in guess.why for guess in made.guesses)
+    confirm(world, made)
+    record = world.attempt("sightings").publish()
+    assert record is not None
+    back = geopandas.read_parquet(record.datapackage["rimrep"]["addresses"]["data"])
+    assert sorted(back["seen"]) == list(times.tz_localize(zone).tz_convert("UTC"))
+
+
+@pytest.mark.parametrize(("written", "proposal"), [("utf-8", "utf-8"), ("latin-1", "cp1252"), ("ascii", None)])
+def test_the_encoding_of_a_shapefile_without_cpg_is_proposed(tmp_path, written, proposal):
+    import shapefile
+
+    world = World(tmp_path)
+    path = put(world, "reefs.shp", b"")
+    with shapefile.Writer(str(path), encoding=written) as out:
+        out.field("reef", "C")
+        for name in ("Orphée", "Davies") if written != "ascii" else ("Davies",):
+            out.point(150.5, -20.25)
+            out.record(name)
+    path.with_suffix(".prj").write_text(pyproj.CRS("EPSG:4326").to_wkt("WKT1_ESRI"))
+    document, _ = documents(world, proposed(world, path))
+    assert document["convert"] == [{"read_vector": {"encoding": proposal} if proposal else {}}]

@@ -28,9 +28,12 @@ from rimrep_assets.domain.proposal_csv import (
 from rimrep_assets.domain.table_csv import header_of
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import fold_table
+from rimrep_assets.domain.table_layer_text import likely_encoding
+from rimrep_assets.domain.table_readers import ReadVector
 from rimrep_assets.domain.table_schema import schema_of
 from rimrep_assets.domain.table_source import MADE_GEOMETRY, platform_columns
-from rimrep_assets.domain.table_vector import open_layer
+from rimrep_assets.domain.table_types import ColumnWatch
+from rimrep_assets.domain.table_vector import Layer, layer_blocks, open_layer
 from rimrep_assets.domain.tabular import stage_table
 
 LOOKED_AT = 10
@@ -68,7 +71,7 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     return declared_fields(kept, names)
 
 
-def propose_vector(name: str, path: Path, draft: Draft) -> None:
+def propose_vector(name: str, path: Path, draft: Draft, timezone: str | None) -> None:
     """Fill ``draft`` for a vector file. Raises: DataError when no layer of it can be published."""
     import pyogrio
     import pyogrio.errors
@@ -80,17 +83,37 @@ def propose_vector(name: str, path: Path, draft: Draft) -> None:
     layers = [str(layer) for layer, kind in found if kind]
     if not layers:
         raise DataError(f"{name}: holds no layer with a geometry; without one a table is read from CSV")
-    draft.put("convert.read_vector", {"layer": layers[0]} if len(found) > 1 else {})
+    options: dict[str, Any] = {"layer": layers[0]} if len(found) > 1 else {}
+    reasons = []
     if len(found) > 1:
         others = ", ".join(str(layer) for layer, _ in found if str(layer) != layers[0])
-        draft.why["convert.read_vector"] = f"the first of its layers that has a geometry; the others are {others}"
-    layer = open_layer(path, name, layers[0])
+        reasons.append(f"the first of its layers that has a geometry; the others are {others}")
+    if encoding := likely_encoding(path):
+        options["encoding"] = encoding
+        reasons.append(f"no .cpg tells the encoding of its texts; they can be read as {encoding}")
+    layer = open_layer(path, name, ReadVector(layer=layers[0], encoding=encoding))
+    if naive := _without_zone(layer):
+        options["timezone"] = timezone or "UTC"
+        reasons += [] if timezone else [f"the times of {', '.join(naive[:3])} carry no zone; UTC is assumed"]
+    draft.put("convert.read_vector", options, "; ".join(reasons))
     geometry = next(word for word in ("geometry", "geom", "shape_wkb") if word not in layer.names)
     rename_clashes(draft, layer.names, made=(geometry, "bbox"))
     draft.put("coordinates.geometry", geometry)
     times = [column for column in layer.names if column in layer.times]
     if times:
         draft.put("coordinates.t", _first_time(times), "the layer knows it as date with time")
+
+
+def _without_zone(layer: Layer) -> list[str]:
+    """The attributes whose first times carry no zone."""
+    block = next(layer_blocks(layer))
+    found = []
+    for column in sorted(layer.times):
+        watch = ColumnWatch(None, None)
+        watch.see(block.column(column), 0)
+        if watch.type.type == "string":
+            found.append(column)
+    return found
 
 
 def propose_table_schema(

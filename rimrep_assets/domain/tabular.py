@@ -7,7 +7,7 @@ files (``table_csv``, ``table_vector``), uniting parts into a version (``table_f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from rimrep_assets.domain.table_geometry import bounds_of, bounds_of_points, is_
 from rimrep_assets.domain.table_part import PartWriter
 from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, makes_points, open_source
-from rimrep_assets.domain.table_steps_cast import dropping
+from rimrep_assets.domain.table_steps_cast import dropping, infinities
 from rimrep_assets.domain.table_times import TimeProblem
 from rimrep_assets.domain.table_types import (
     MOST_MISFITS,
@@ -89,8 +89,8 @@ def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, An
 def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> Iterator[pa.RecordBatch]:
     """The file's rows in their order and ``types``, with the geometry that the file has last.
 
-    Raises: DataError for times that name no instant and places outside the globe (with rows, from 0); Misfit for
-    a cell that is not of its type.
+    Raises: DataError for times that name no instant, infinite numbers and places outside the globe (with rows, from
+    0); Misfit for a cell that is not of its type.
     """
     import pyarrow as pa
 
@@ -101,8 +101,8 @@ def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, Colum
         columns, problems = _converted(block, table, types, row)
         if geometry in columns:
             columns[geometry] = columns.pop(geometry)
-        if geometry and geographic and not problems:
-            problems += _misplaced(columns, table.file, dataset, row)
+        if geometry and not problems:
+            problems += _misplaced(columns, table.file, dataset, row, geographic=geographic)
         if problems:
             raise DataError(problems)
         yield pa.record_batch(list(columns.values()), names=list(columns))
@@ -121,8 +121,21 @@ def _converted(
             continue
         if converted is None:
             raise Misfit(column)
+        if len(infinite := infinities(converted)):
+            problems.append(_infinite(infinite, column, cells, table, row))
         columns[column] = converted
     return columns, problems
+
+
+def _infinite(positions: Sequence[int], column: str, cells: pa.Array, table: SourceTable, row: int) -> str:
+    shown = ", ".join(f"row {row + p}: {cells[p].as_py()!r}" for p in positions[:MOST_MISFITS])
+    more = f" and {len(positions) - MOST_MISFITS} more" if len(positions) > MOST_MISFITS else ""
+    what = f"{table.file}: column {column!r} holds infinity, or numbers beyond 1.8e308: {shown}{more}"
+    word = f" or declare the word in {table.reader}.na," if table.reader in ("read_csv", "read_dwca") else ""
+    return (
+        f"{what}; no measurement is infinite: ask the provider,{word} or declare the column as number in "
+        f"tableschema.json and leave such values out with cast: {{misfits: {{{column}: drop}}}}"
+    )
 
 
 def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable, row: int) -> str:
@@ -130,17 +143,23 @@ def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable
     more = len(problem.positions) - MOST_MISFITS
     what = f"{table.file}: column {column!r} {problem.reason}: {shown}" + (f" and {more} more" if more > 0 else "")
     if table.zone(column) is None:
-        layer = table.reader == "read_vector"
-        what += "; declare the column as string" if layer else f"; declare {table.reader}.timezone"
+        what += f"; declare {table.reader}.timezone"
     return what
 
 
-def _misplaced(columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: int) -> list[str]:
+def _misplaced(
+    columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: int, *, geographic: bool
+) -> list[str]:
+    import numpy as np
+
     try:
         bounds = _bounds(columns, dataset)
     except ValueError as error:
         last = row + len(next(iter(columns.values()))) - 1
         return [f"{file}: rows {row} to {last} hold {error}"]
+    if not geographic:
+        infinite = np.flatnonzero(np.isinf(bounds).any(axis=1))
+        return [f"{file}: row {row + p}: the geometry has infinite coordinates" for p in infinite[:MOST_MISFITS]]
     outside = outside_the_globe(bounds)
     where = f"{dataset.coordinates.x}, {dataset.coordinates.y}" if makes_points(dataset) else "the geometry"
     problems = [
