@@ -85,7 +85,7 @@ def refuse_other_text(columns: list[pa.Array], names: list[str], row: int, file:
         if found is None:
             continue
         at, cell = found
-        where = f"{file}: row {row + at}: column {name!r} holds {cell.decode('utf-8', 'backslashreplace')!r}"
+        where = f"{file}: row {row + at}: column {name!r} holds '{cell.decode('utf-8', 'backslashreplace')}'"
         if encoding is None:
             problems.append(
                 f"{where}, and no .cpg that is understood says in which encoding: declare read_vector.encoding, "
