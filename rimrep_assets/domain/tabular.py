@@ -235,13 +235,18 @@ def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
 
 def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> None:
     """Coordinates that are no numbers, or no times, cannot be mended by comparing schemas later."""
-    wanted = {"x": ("integer", "number"), "y": ("integer", "number"), "t": ("date", "datetime")}
+    wanted = {
+        "x": ("integer", "number"),
+        "y": ("integer", "number"),
+        "t": ("date", "datetime"),
+        "geometry": ("geometry",),
+    }
+    forms = {"t": ColumnType("datetime", timezone="UTC"), "geometry": ColumnType("geometry")}
     problems = []
     for part, column in dataset.coordinates.named().items():
         if part not in wanted or types[column].type in (*wanted[part], "null"):
             continue
-        number = ColumnType("number", decimal=table.decimal)
-        bad = ColumnWatch(number if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None)
+        bad = ColumnWatch(forms.get(part, ColumnType("number", decimal=table.decimal)), timezone=None)
         row = 0
         for block in table.blocks({}):
             bad.see(block.column(column), row)
@@ -251,6 +256,8 @@ def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str,
             advice = f"its times carry no zone: declare {table.reader}.timezone"
         elif part == "t":
             advice = "times are ISO 8601, or have a format in tableschema.json"
+        elif part == "geometry":
+            advice = "texts that are geometries are WKT, such as POINT (150.5 -20.25); ask the provider about these"
         else:
             advice = f"declare words for a missing value in {table.reader}.na"
         problems.append(

@@ -320,3 +320,14 @@ def test_nothing_is_left_of_a_refused_file(tmp_path):
     with pytest.raises(DataError):
         stage_table(tmp_path / "in.csv", "in.csv", table(), fields(a="integer", b="integer"), tmp_path / "p.parquet")
     assert not Path(tmp_path / "p.parquet").exists()
+
+
+@pytest.mark.parametrize("schema", [None, fields(id="integer", shape="geojson")])
+def test_texts_that_are_no_geometry_are_told_by_row(tmp_path, schema):
+    path = tmp_path / "in.csv"
+    path.write_text('id,shape\n1,POINT (150 -20)\n2,"POLYGON ((150"\n3,\n4,nowhere\n')
+    dataset = table(coordinates={"geometry": "shape"})
+    with pytest.raises(
+        DataError, match=r"holds string, not geometry: row 1: 'POLYGON \(\(150', row 3: 'nowhere'; texts"
+    ):
+        stage_table(path, "in.csv", dataset, schema, tmp_path / "part.parquet")
