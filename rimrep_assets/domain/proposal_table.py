@@ -33,7 +33,7 @@ from rimrep_assets.domain.table_readers import ReadVector
 from rimrep_assets.domain.table_schema import schema_of
 from rimrep_assets.domain.table_source import MADE_GEOMETRY, platform_columns
 from rimrep_assets.domain.table_types import ColumnWatch
-from rimrep_assets.domain.table_vector import Layer, layer_blocks, open_layer
+from rimrep_assets.domain.table_vector import Layer, is_json, layer_blocks, open_layer, unreadable
 from rimrep_assets.domain.tabular import stage_table
 
 LOOKED_AT = 10
@@ -59,7 +59,7 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     blocks = [first_rows(path, name, form.reading, _own_header(path, name, form)) for name, path in looked.items()]
     if all(block is None for block in blocks):
         raise DataError([f"{name}: no rows below the header" for name in looked], advice=ROWS_NEEDED)
-    looks = look_at_columns([block for block in blocks if block is not None], form.header)
+    looks = look_at_columns([block for block in blocks if block is not None], form.header, form.decimal)
     names, dropped = _steps(draft, form.header, blocks[0])
     kept = [look for look in looks if look.name not in dropped]
     _put_coordinates(draft, kept, names)
@@ -79,7 +79,9 @@ def propose_vector(name: str, path: Path, draft: Draft, timezone: str | None) ->
     try:
         found = pyogrio.list_layers(path)
     except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise DataError(f"{name}: cannot be read: {error}".replace(str(path), name)) from error
+        by_hand = "`rimrep init` proposes no JSON but GeoJSON; write dataset.yaml by hand, with read_json."
+        advice = by_hand if is_json(path) else DataError.advice_by_default
+        raise DataError(f"{name}: {unreadable(path, error)}", advice=advice) from error
     layers = [str(layer) for layer, kind in found if kind]
     if not layers:
         raise DataError(f"{name}: holds no layer with a geometry; without one a table is read from CSV")
@@ -273,7 +275,8 @@ def _within(look: ColumnLook, low: float, high: float) -> bool:
 
 def _put_reading(draft: Draft, form: CsvForm, looks: Sequence[ColumnLook], timezone: str | None) -> None:
     options: dict[str, Any] = dict(form.options)
-    reasons = [f"{option}: {why}" for option, why in form.why.items()]
+    reasons = [f"{look.name}: {look.sentinel} may mean missing; then add it to na" for look in looks if look.sentinel]
+    reasons += [f"{option}: {why}" for option, why in form.why.items()]
     words = missing_words(looks)
     if words:
         options["na"] = list(words)

@@ -106,7 +106,7 @@ def open_layer(path: Path, name: str, options: ReadVector) -> Layer:
     try:
         layers = [str(layer) for layer, _ in pyogrio.list_layers(path)]
     except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise DataError(f"{name}: cannot be read: {error}") from error
+        raise DataError(f"{name}: {unreadable(path, error)}") from error
     layer = _choose(layers, options.layer, name)
     encoding = text_encoding(path, name, options.encoding)
     try:
@@ -126,6 +126,19 @@ def open_layer(path: Path, name: str, options: ReadVector) -> Layer:
     texts = {f.name for f in schema if _is_text(f.type)}
     crs = _projjson(about["crs"], name, layer) if geometry else None
     return Layer(path, name, layer, names, frozenset(times), frozenset(texts), geometry, crs, encoding)
+
+
+def is_json(path: Path) -> bool:
+    """Whether by its name a file is JSON, and so may be GeoJSON."""
+    return path.suffix.lower() in (".geojson", ".json")
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Why no layer of the file can be listed, without GDAL's advice to its programmers."""
+    if is_json(path):
+        return "is no GeoJSON (a FeatureCollection); records of JSON are read by read_json"
+    what = str(error).partition("; It might help")[0].partition(" It might help")[0]
+    return f"cannot be read: {what.replace(str(path), path.name)}"
 
 
 def _geometry_name(about: Any, meta: Any, schema: pa.Schema) -> str | None:
