@@ -575,3 +575,13 @@ def test_decimal_commas_and_numbers_for_missing_are_told_and_publish(tmp_path):
     back = geopandas.read_parquet(record.datapackage["rimrep"]["addresses"]["data"])
     told = pd.read_csv(world.root / "sources/depths.csv", sep=";", decimal=",")
     assert sorted(back["depth"]) == sorted(told["depth"])
+
+
+def test_identifiers_of_darwin_core_are_proposed_as_texts(tmp_path):
+    world = World(tmp_path)
+    text = "occurrenceID,taxonID,catalogNumber,individualCount,paid\n1,7,3,2,5\n2,8,4,1,5\n"
+    made = proposed(world, put(world, "seen.csv", text))
+    schema = json.loads((world.catalog_folder / "datasets" / made.dataset / "tableschema.json").read_text())
+    types = {field["name"]: field["type"] for field in schema["fields"]}
+    assert {name for name, kind in types.items() if kind == "string"} == {"occurrenceID", "taxonID", "catalogNumber"}
+    assert types["individualCount"] == types["paid"] == "integer"

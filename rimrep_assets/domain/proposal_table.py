@@ -26,6 +26,7 @@ from rimrep_assets.domain.proposal_csv import (
     missing_words,
 )
 from rimrep_assets.domain.table_csv import header_of
+from rimrep_assets.domain.table_dwca_meta import is_identifier
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import fold_table
 from rimrep_assets.domain.table_layer_text import likely_encoding
@@ -36,6 +37,8 @@ from rimrep_assets.domain.table_types import ColumnWatch
 from rimrep_assets.domain.table_vector import Layer, is_json, layer_blocks, open_layer, unreadable
 from rimrep_assets.domain.tabular import stage_table
 
+DARWIN_CORE = frozenset({"basisOfRecord", "scientificName", "occurrenceID", "eventID", "taxonID"})
+"""terms that nobody else calls a column by"""
 LOOKED_AT = 10
 """so many files are looked at for how cells are written"""
 _X = re.compile(
@@ -68,7 +71,15 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     # The draft's steps stand in the order in which they are applied.
     steps = draft.keys["convert"]
     draft.keys["convert"] = {step: steps[step] for step in ("read_csv", "rename", "drop_columns") if step in steps}
-    return declared_fields(kept, names)
+    return declared_fields(kept, names) + _identifiers(kept, names)
+
+
+def _identifiers(looks: Sequence[ColumnLook], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Fields for columns of whole numbers that Darwin Core knows as identifiers, where its terms name the columns."""
+    if not DARWIN_CORE & {look.name for look in looks}:
+        return []
+    found = [look.name for look in looks if look.type == "integer" and is_identifier(look.name)]
+    return [{"name": names[name], "type": "string"} for name in found]
 
 
 def propose_vector(name: str, path: Path, draft: Draft, timezone: str | None) -> None:
