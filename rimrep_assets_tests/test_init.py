@@ -209,7 +209,7 @@ def test_real_files_that_differ_get_the_rule_by_which_they_unite(shared: Find, t
         ("data/b_tabular/encodings/IMOSPortalCollections.csv", "14 columns are called ''"),
         ("data/b_tabular/gpkg/reefmod_gbr.gpkg", "CRS"),
         ("data/b_tabular/rdata/sst_WA.rda", "these can: CSV"),
-        ("data/b_tabular/aims_api/misc/data-0c7bee.json", "is no GeoJSON"),
+        ("data/b_tabular/aims_api/misc/data-0c7bee.json", "cannot be read as GeoJSON"),
         (
             "data/c_profiles/fishsoop/IMOS_SOOP-FishSOOP_TP_20250708T032737Z_FV01_1195.nc",
             "LONGITUDE: row 0: 180.247.*lies outside its own valid range.*read_profiles.outside_valid",
@@ -245,7 +245,7 @@ NOT_NETCDF = b"CDF\x01 is what it says, and no more"
         ("a.gpkg", b"no database", "cannot be read"),
         ("a.geojson", b'{"type": "FeatureCollection", "features": []}', "no layer|no rows|no geometry"),
         ("a.shp", b"\x00\x00\x27\x0a", "cannot be read"),
-        ("a.json", b'[{"a": 1}]', r"is no GeoJSON(.|\n)*read_json(.|\n)*proposes no JSON but GeoJSON"),
+        ("a.json", b'[{"a": 1}]', r"cannot be read as GeoJSON(.|\n)*read_json(.|\n)*proposes no JSON but GeoJSON"),
         ("a.xlsx", b"PK", "a .xlsx file cannot be read; these can: CSV"),
         ("a", b"x,y\n1,2\n", "without a suffix"),
     ],

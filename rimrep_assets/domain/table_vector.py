@@ -136,7 +136,7 @@ def is_json(path: Path) -> bool:
 def unreadable(path: Path, error: Exception) -> str:
     """Why no layer of the file can be listed, without GDAL's advice to its programmers."""
     if is_json(path):
-        return "is no GeoJSON (a FeatureCollection); records of JSON are read by read_json"
+        return "cannot be read as GeoJSON; records of JSON are read by read_json"
     what = str(error).partition("; It might help")[0].partition(" It might help")[0]
     return f"cannot be read: {what.replace(str(path), path.name)}"
 
