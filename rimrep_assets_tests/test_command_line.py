@@ -167,7 +167,8 @@ def test_an_older_commit_can_be_published(world, rimrep):
 def test_a_schema_that_differs_stops_with_every_difference_and_nothing_is_changed(world, rimrep):
     before = reachable(world)
     fields = TABLE_SCHEMA["fields"][1:]
-    world.describe(TABLE_YAML, {"fields": [*fields, {"name": "depth", "type": "number"}]})
+    ordered = {**TABLE_YAML, "layout": {"sort_by": ["time"]}}
+    world.describe(ordered, {"fields": [*fields, {"name": "depth", "type": "number"}]})
     done = rimrep(world, "publish", TABLE)
     assert done.code == 4
     told = done.err

@@ -20,6 +20,7 @@ import geopandas
 import netCDF4
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import typer
 import xarray as xr
@@ -208,7 +209,7 @@ def test_real_files_that_differ_get_the_rule_by_which_they_unite(shared: Find, t
         ("data/b_tabular/encodings/IMOSPortalCollections.csv", "14 columns are called ''"),
         ("data/b_tabular/gpkg/reefmod_gbr.gpkg", "CRS"),
         ("data/b_tabular/rdata/sst_WA.rda", "these can: CSV"),
-        ("data/b_tabular/aims_api/misc/data-0c7bee.json", "cannot be read"),
+        ("data/b_tabular/aims_api/misc/data-0c7bee.json", "cannot be read as GeoJSON"),
         (
             "data/c_profiles/fishsoop/IMOS_SOOP-FishSOOP_TP_20250708T032737Z_FV01_1195.nc",
             "LONGITUDE: row 0: 180.247.*lies outside its own valid range.*read_profiles.outside_valid",
@@ -244,6 +245,7 @@ NOT_NETCDF = b"CDF\x01 is what it says, and no more"
         ("a.gpkg", b"no database", "cannot be read"),
         ("a.geojson", b'{"type": "FeatureCollection", "features": []}', "no layer|no rows|no geometry"),
         ("a.shp", b"\x00\x00\x27\x0a", "cannot be read"),
+        ("a.json", b'[{"a": 1}]', r"cannot be read as GeoJSON(.|\n)*read_json(.|\n)*proposes no JSON but GeoJSON"),
         ("a.xlsx", b"PK", "a .xlsx file cannot be read; these can: CSV"),
         ("a", b"x,y\n1,2\n", "without a suffix"),
     ],
@@ -520,3 +522,66 @@ def test_wrong_options_are_refused_in_words(visits, options, message):
     world, path = visits
     with pytest.raises(DefinitionError, match=message):
         proposed(world, path, **options)
+
+
+@pytest.mark.parametrize(("asked", "zone"), [("Australia/Brisbane", "Australia/Brisbane"), (None, "UTC")])
+def test_times_of_a_layer_without_a_zone_get_one_and_publish(tmp_path, asked, zone):
+    world = World(tmp_path)
+    path = put(world, "sightings.gpkg", b"")
+    path.unlink()
+    times = pd.to_datetime(["2024-01-01 09:30", "2024-07-01 23:00"])
+    seen = geopandas.GeoDataFrame({"seen": times}, geometry=[Point(150, -20), Point(151, -21)], crs="EPSG:4326")
+    seen.to_file(path)
+    made = proposed(world, path, timezone=asked)
+    document, _ = documents(world, made)
+    assert document["convert"] == [{"read_vector": {"timezone": zone}}]
+    assert document["coordinates"]["t"] == "seen"
+    assert asked or any("UTC is assumed" in guess.why for guess in made.guesses)
+    confirm(world, made)
+    record = world.attempt("sightings").publish()
+    assert record is not None
+    back = geopandas.read_parquet(record.datapackage["rimrep"]["addresses"]["data"])
+    assert sorted(back["seen"]) == list(times.tz_localize(zone).tz_convert("UTC"))
+
+
+@pytest.mark.parametrize(("written", "proposal"), [("utf-8", "utf-8"), ("latin-1", "cp1252"), ("ascii", None)])
+def test_the_encoding_of_a_shapefile_without_cpg_is_proposed(tmp_path, written, proposal):
+    import shapefile
+
+    world = World(tmp_path)
+    path = put(world, "reefs.shp", b"")
+    with shapefile.Writer(str(path), encoding=written) as out:
+        out.field("reef", "C")
+        for name in ("Orphée", "Davies") if written != "ascii" else ("Davies",):
+            out.point(150.5, -20.25)
+            out.record(name)
+    path.with_suffix(".prj").write_text(pyproj.CRS("EPSG:4326").to_wkt("WKT1_ESRI"))
+    document, _ = documents(world, proposed(world, path))
+    assert document["convert"] == [{"read_vector": {"encoding": proposal} if proposal else {}}]
+
+
+def test_decimal_commas_and_numbers_for_missing_are_told_and_publish(tmp_path):
+    world = World(tmp_path)
+    text = "lon;lat;depth\n147,5;-18,25;-999,9\n148,25;-19,5;12,5\n149,5;-19,5;10\n"
+    made = proposed(world, put(world, "depths.csv", text))
+    document, _ = documents(world, made)
+    assert document["coordinates"] == {"x": "lon", "y": "lat", "z": "depth"}
+    assert document["convert"] == [{"read_csv": {"delimiter": ";", "decimal": ","}}]
+    (why,) = (guess.why for guess in made.guesses if guess.key == "convert.read_csv")
+    assert "like 1,5" in why and "depth: -999,9 may mean missing; then add it to na" in why
+    confirm(world, made)
+    record = world.attempt("depths").publish()
+    assert record is not None
+    back = geopandas.read_parquet(record.datapackage["rimrep"]["addresses"]["data"])
+    told = pd.read_csv(world.root / "sources/depths.csv", sep=";", decimal=",")
+    assert sorted(back["depth"]) == sorted(told["depth"])
+
+
+def test_identifiers_of_darwin_core_are_proposed_as_texts(tmp_path):
+    world = World(tmp_path)
+    text = "occurrenceID,taxonID,catalogNumber,individualCount,paid\n1,7,3,2,5\n2,8,4,1,5\n"
+    made = proposed(world, put(world, "seen.csv", text))
+    schema = json.loads((world.catalog_folder / "datasets" / made.dataset / "tableschema.json").read_text())
+    types = {field["name"]: field["type"] for field in schema["fields"]}
+    assert {name for name, kind in types.items() if kind == "string"} == {"occurrenceID", "taxonID", "catalogNumber"}
+    assert types["individualCount"] == types["paid"] == "integer"

@@ -201,3 +201,13 @@ def test_stac_leads_to_both_and_geopandas_opens_what_it_names(served):
     shapes = zip(zones.geometry, served.closures.geometry, strict=True)
     assert all((ours is None and theirs is None) or ours.equals(theirs) for ours, theirs in shapes)
     assert items[CLOSURES].common_metadata.start_datetime == DAYS[0].tz_localize("UTC").to_pydatetime()
+
+
+def test_a_row_without_a_place_is_served_as_csv(served):
+    asked = [urlencode({"f": "csv", "limit": 1, "offset": n}) for n in (0, len(served.closures) - 1)]
+    zones = set()
+    for query in asked:
+        with urlopen(f"{served.pygeoapi.url}/collections/{CLOSURES}/items?{query}", timeout=60) as answer:
+            zones |= set(pd.read_csv(answer, dtype=str)["zone"])
+    # Along the curve rows without a place come first or last.
+    assert served.closures[served.closures.geometry.isna()]["zone"].item() in zones

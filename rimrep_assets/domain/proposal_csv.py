@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +63,10 @@ TIME_FORMS = (
 DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
 """how a form begins, and how the same text begins where the month comes first"""
 EITHER_ORDER = f"{GUESS}Read day before month: 01/02/2024 is 1 February 2024."
+WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+SENTINEL = re.compile(r"-99(\.[09]+)?|-?9{3,}(\.[09]+)?|-32768(\.0+)?|-?1e\+?(20|30|35|36|37|38)", re.IGNORECASE)
+"""numbers that people write where one is missing"""
 TIME_NAME = re.compile(r"time|date|datum|when", re.IGNORECASE)
 
 
@@ -73,16 +78,17 @@ class CsvForm:
     delimiter: str
     header: tuple[str, ...]
     why: dict[str, str] = field(default_factory=dict)
+    decimal: str = "."
 
     @property
     def reading(self) -> ReadCsv:
         """With it the file can be read as text."""
-        return ReadCsv(encoding=self.encoding, delimiter=self.delimiter)
+        return ReadCsv(encoding=self.encoding, delimiter=self.delimiter, decimal=self.decimal)
 
     @property
     def options(self) -> dict[str, str]:
         """The options that are not the default."""
-        told = {"encoding": self.encoding, "delimiter": self.delimiter}
+        told = {"encoding": self.encoding, "delimiter": self.delimiter, "decimal": self.decimal}
         return {name: value for name, value in told.items() if value != getattr(ReadCsv(), name)}
 
 
@@ -100,6 +106,8 @@ class ColumnLook:
     missing: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    sentinel: str | None = None
+    """the least or greatest number, where it looks like a word for missing and lies far from all others"""
 
 
 def form_of(path: Path, name: str) -> CsvForm:
@@ -123,10 +131,22 @@ def form_of(path: Path, name: str) -> CsvForm:
     reasons = {"encoding": why} if why else {}
     if delimiter != ",":
         reasons["delimiter"] = f"a {DELIMITERS[delimiter]} divides the first lines most evenly"
+    decimal = _decimal(text, delimiter)
+    if decimal != ".":
+        reasons["decimal"] = "numbers are written like 1,5 and none like 1.5"
     header = header_of(path, name, ReadCsv(encoding=encoding, delimiter=delimiter))
     if all(re.fullmatch(LIKE_A_NUMBER, cell) for cell in header):
         raise DataError(f"{name}: its first line holds numbers; a table needs a line of column names first")
-    return CsvForm(encoding, delimiter, tuple(header), reasons)
+    return CsvForm(encoding, delimiter, tuple(header), reasons, decimal)
+
+
+def _decimal(text: str, delimiter: str) -> str:
+    """A comma where numbers of the first rows have one before their fraction, and none has a point."""
+    rows = itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), MOST_ROWS)
+    cells = [cell for row in rows for cell in row]
+    if delimiter == "," or any(WITH_POINT.fullmatch(cell) for cell in cells):
+        return "."
+    return "," if any(WITH_COMMA.fullmatch(cell) for cell in cells) else "."
 
 
 def _encoding(path: Path, head: bytes, name: str) -> tuple[str, str]:
@@ -187,17 +207,20 @@ def first_rows(path: Path, name: str, options: ReadCsv, header: Sequence[str]) -
     return next(iter(text_blocks(path, name, options, dict.fromkeys(header))), None)
 
 
-def look_at_columns(blocks: Iterable[pa.RecordBatch], header: Sequence[str]) -> list[ColumnLook]:
+def look_at_columns(blocks: Iterable[pa.RecordBatch], header: Sequence[str], decimal: str = ".") -> list[ColumnLook]:
     """What each column of ``header`` looks like over the ``blocks`` of text that have it."""
     held = list(blocks)
-    return [_look(name, [b.column(name) for b in held if name in b.schema.names]) for name in header]
+    return [_look(name, [b.column(name) for b in held if name in b.schema.names], decimal) for name in header]
 
 
-def _look(name: str, chunks: Sequence[pa.Array]) -> ColumnLook:
+def _look(name: str, chunks: Sequence[pa.Array], decimal: str) -> ColumnLook:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = pa.concat_arrays(list(chunks)) if chunks else pa.array([], pa.string())
+    if decimal != ".":
+        is_number = pc.match_substring_regex(cells, f"^{WITH_COMMA.pattern}$")
+        cells = pc.if_else(is_number, pc.replace_substring(cells, decimal, "."), cells)
     missing = _missing_words(cells)
     if missing:
         cells = pc.if_else(pc.is_in(cells, value_set=pa.array(missing)), pa.scalar(None, pa.string()), cells)
@@ -208,12 +231,32 @@ def _look(name: str, chunks: Sequence[pa.Array]) -> ColumnLook:
             return ColumnLook(
                 name, "datetime" if "%H" in form else "date", "%H" in form, form, other is not None, missing
             )
-    low = high = None
+    low = high = sentinel = None
     if kind in ("integer", "number"):
-        ends = pc.min_max(pc.utf8_trim_whitespace(cells).cast(pa.float64())).as_py()
-        low, high = ends["min"], ends["max"]
+        numbers = pc.utf8_trim_whitespace(cells).cast(pa.float64())
+        ends = pc.min_max(numbers).as_py()
+        low, high, sentinel = ends["min"], ends["max"], _sentinel(cells, numbers, ends.values())
+        if sentinel is not None:
+            sentinel = sentinel.replace(".", decimal)
     needs_zone = kind == "datetime" and _type(cells, None) != "datetime"
-    return ColumnLook(name, kind, needs_zone, missing=missing, low=low, high=high)
+    return ColumnLook(name, kind, needs_zone, missing=missing, low=low, high=high, sentinel=sentinel)
+
+
+def _sentinel(cells: pa.Array, numbers: pa.Array, ends: Iterable[float | None]) -> str | None:
+    """The text of an extreme that is written like a word for missing, and lies further from all other numbers than
+    these from each other."""
+    import pyarrow.compute as pc
+
+    for end in ends:
+        if end is None:
+            continue
+        text = str(cells[pc.index(numbers, end).as_py()].as_py()).strip()
+        others = pc.min_max(numbers.filter(pc.not_equal(numbers, end))).as_py()
+        if not SENTINEL.fullmatch(text) or others["min"] is None:
+            continue
+        if min(abs(end - others["min"]), abs(end - others["max"])) > others["max"] - others["min"]:
+            return text
+    return None
 
 
 def _type(cells: pa.Array, zone: str | None) -> str:

@@ -26,13 +26,19 @@ from rimrep_assets.domain.proposal_csv import (
     missing_words,
 )
 from rimrep_assets.domain.table_csv import header_of
+from rimrep_assets.domain.table_dwca_meta import is_identifier
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import fold_table
+from rimrep_assets.domain.table_layer_text import likely_encoding
+from rimrep_assets.domain.table_readers import ReadVector
 from rimrep_assets.domain.table_schema import schema_of
 from rimrep_assets.domain.table_source import MADE_GEOMETRY, platform_columns
-from rimrep_assets.domain.table_vector import open_layer
+from rimrep_assets.domain.table_types import ColumnWatch
+from rimrep_assets.domain.table_vector import Layer, is_json, layer_blocks, open_layer, unreadable
 from rimrep_assets.domain.tabular import stage_table
 
+DARWIN_CORE = frozenset({"basisOfRecord", "scientificName", "occurrenceID", "eventID", "taxonID"})
+"""terms that nobody else calls a column by"""
 LOOKED_AT = 10
 """so many files are looked at for how cells are written"""
 _X = re.compile(
@@ -56,7 +62,7 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     blocks = [first_rows(path, name, form.reading, _own_header(path, name, form)) for name, path in looked.items()]
     if all(block is None for block in blocks):
         raise DataError([f"{name}: no rows below the header" for name in looked], advice=ROWS_NEEDED)
-    looks = look_at_columns([block for block in blocks if block is not None], form.header)
+    looks = look_at_columns([block for block in blocks if block is not None], form.header, form.decimal)
     names, dropped = _steps(draft, form.header, blocks[0])
     kept = [look for look in looks if look.name not in dropped]
     _put_coordinates(draft, kept, names)
@@ -65,10 +71,18 @@ def propose_csv(files: Mapping[str, Path], draft: Draft, timezone: str | None) -
     # The draft's steps stand in the order in which they are applied.
     steps = draft.keys["convert"]
     draft.keys["convert"] = {step: steps[step] for step in ("read_csv", "rename", "drop_columns") if step in steps}
-    return declared_fields(kept, names)
+    return declared_fields(kept, names) + _identifiers(kept, names)
 
 
-def propose_vector(name: str, path: Path, draft: Draft) -> None:
+def _identifiers(looks: Sequence[ColumnLook], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Fields for columns of whole numbers that Darwin Core knows as identifiers, where its terms name the columns."""
+    if not DARWIN_CORE & {look.name for look in looks}:
+        return []
+    found = [look.name for look in looks if look.type == "integer" and is_identifier(look.name)]
+    return [{"name": names[name], "type": "string"} for name in found]
+
+
+def propose_vector(name: str, path: Path, draft: Draft, timezone: str | None) -> None:
     """Fill ``draft`` for a vector file. Raises: DataError when no layer of it can be published."""
     import pyogrio
     import pyogrio.errors
@@ -76,21 +90,43 @@ def propose_vector(name: str, path: Path, draft: Draft) -> None:
     try:
         found = pyogrio.list_layers(path)
     except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise DataError(f"{name}: cannot be read: {error}".replace(str(path), name)) from error
+        by_hand = "`rimrep init` proposes no JSON but GeoJSON; write dataset.yaml by hand, with read_json."
+        advice = by_hand if is_json(path) else DataError.advice_by_default
+        raise DataError(f"{name}: {unreadable(path, error)}", advice=advice) from error
     layers = [str(layer) for layer, kind in found if kind]
     if not layers:
         raise DataError(f"{name}: holds no layer with a geometry; without one a table is read from CSV")
-    draft.put("convert.read_vector", {"layer": layers[0]} if len(found) > 1 else {})
+    options: dict[str, Any] = {"layer": layers[0]} if len(found) > 1 else {}
+    reasons = []
     if len(found) > 1:
         others = ", ".join(str(layer) for layer, _ in found if str(layer) != layers[0])
-        draft.why["convert.read_vector"] = f"the first of its layers that has a geometry; the others are {others}"
-    layer = open_layer(path, name, layers[0])
+        reasons.append(f"the first of its layers that has a geometry; the others are {others}")
+    if encoding := likely_encoding(path):
+        options["encoding"] = encoding
+        reasons.append(f"no .cpg tells the encoding of its texts; they can be read as {encoding}")
+    layer = open_layer(path, name, ReadVector(layer=layers[0], encoding=encoding))
+    if naive := _without_zone(layer):
+        options["timezone"] = timezone or "UTC"
+        reasons += [] if timezone else [f"the times of {', '.join(naive[:3])} carry no zone; UTC is assumed"]
+    draft.put("convert.read_vector", options, "; ".join(reasons))
     geometry = next(word for word in ("geometry", "geom", "shape_wkb") if word not in layer.names)
     rename_clashes(draft, layer.names, made=(geometry, "bbox"))
     draft.put("coordinates.geometry", geometry)
     times = [column for column in layer.names if column in layer.times]
     if times:
         draft.put("coordinates.t", _first_time(times), "the layer knows it as date with time")
+
+
+def _without_zone(layer: Layer) -> list[str]:
+    """The attributes whose first times carry no zone."""
+    block = next(layer_blocks(layer))
+    found = []
+    for column in sorted(layer.times):
+        watch = ColumnWatch(None, None)
+        watch.see(block.column(column), 0)
+        if watch.type.type == "string":
+            found.append(column)
+    return found
 
 
 def propose_table_schema(
@@ -250,7 +286,8 @@ def _within(look: ColumnLook, low: float, high: float) -> bool:
 
 def _put_reading(draft: Draft, form: CsvForm, looks: Sequence[ColumnLook], timezone: str | None) -> None:
     options: dict[str, Any] = dict(form.options)
-    reasons = [f"{option}: {why}" for option, why in form.why.items()]
+    reasons = [f"{look.name}: {look.sentinel} may mean missing; then add it to na" for look in looks if look.sentinel]
+    reasons += [f"{option}: {why}" for option, why in form.why.items()]
     words = missing_words(looks)
     if words:
         options["na"] = list(words)

@@ -30,6 +30,8 @@ MOST_STEPS_TRIED = 3
 BINS = 300
 """of a series"""
 PANELS = 2
+GREATEST_DRAWN = 1e100
+"""beyond it sums of values, and the places of an axis's ticks, overflow"""
 FAILURES = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, NotImplementedError)
 """what drawing raises for data that it cannot draw"""
 
@@ -94,7 +96,8 @@ def draw_table(path: Path, facts: Facts, dataset: Dataset, title: str) -> bytes 
     the range from the lowest to the highest; of shapes every n-th is drawn, at most ``MOST_SHAPES``.
     """
     named = set(dataset.coordinates.named().values())
-    measured = [c.name for c in facts.columns if c.type == "number" and c.name not in named and c.min != c.max]
+    numbers = [c for c in facts.columns if c.type == "number" and c.name not in named and c.min != c.max]
+    measured = [c.name for c in numbers if max(abs(float(c.min or 0)), abs(float(c.max or 0))) <= GREATEST_DRAWN]
     t = dataset.coordinates.t
     kinds = {column.name: column.type for column in facts.columns}
     if t and kinds.get(t) in ("datetime", "date") and measured and facts.start != facts.end:
@@ -173,6 +176,8 @@ def _shapes(path: Path, geometry: str, facts: Facts, title: str) -> bytes:
         kept.append(shapely.from_wkb(wkb.take(np.arange(-seen % stride, len(wkb), stride)).to_numpy(False)))
         seen += len(wkb)
     shapes = shapely.get_parts(np.concatenate(kept))
+    # An empty point lies nowhere, and asking for its x is an error.
+    shapes = shapes[~shapely.is_empty(shapes)]
     figure, axes = _figure(1)
     points = shapes[shapely.get_type_id(shapes) == 0]
     if len(points):
@@ -197,7 +202,6 @@ def _draw_lines(axes: Any, shapes: np.ndarray) -> None:
             *(Outline(shapely.get_coordinates(ring), closed=True) for ring in shapely.get_rings(shape))
         )
         for shape in shapes[kinds == 3]
-        if not shapely.is_empty(shape)
     ]
     if lines:
         axes.add_collection(LineCollection(lines, linewidths=0.6))

@@ -16,7 +16,7 @@ from rimrep_assets.domain.dataset import Dataset, ReadCsv
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.source_table import SourceTable, one_after_the_other
 from rimrep_assets.domain.table_csv import cells_of, csv_table, refuse_absent
-from rimrep_assets.domain.table_dwca_meta import ArchivedTable, read_meta
+from rimrep_assets.domain.table_dwca_meta import ArchivedTable, is_identifier, read_meta
 from rimrep_assets.domain.table_geometry import crs84
 from rimrep_assets.domain.table_names import geometry_column
 from rimrep_assets.domain.table_readers import EVERY, ReadDwca, Words
@@ -36,9 +36,9 @@ def open_dwca(path: Path, name: str, options: ReadDwca, dataset: Dataset) -> Sou
     """The archive's core, or the extension that ``options`` name, as a table of text.
 
     Columns are called by the last part of their terms (by the whole term where two end alike), the key of the core
-    ``id`` and that of an extension ``coreid`` where they have no term. Raises: DataError for what ``table_zip``
-    refuses, an archive without ``meta.xml`` or whose ``meta.xml`` contradicts itself or the files, and one with
-    extensions of which nothing is said.
+    ``id`` and that of an extension ``coreid`` where they have no term. Identifiers are text unless declared otherwise.
+    Raises: DataError for what ``table_zip`` refuses, an archive without ``meta.xml`` or whose ``meta.xml`` contradicts
+    itself or the files, and one with extensions of which nothing is said.
     """
     with opened_zip(path, name) as archive:
         described, folder = _meta(archive, name)
@@ -121,6 +121,7 @@ def _opened(path: Path, name: str, table: ArchivedTable, options: ReadDwca, data
         blocks=lambda kinds: _completed(text.blocks(_known(kinds, table)), table, whole),
         crs=crs84() if geometry_column(dataset) else None,
         zones={column: text.zones.get(str(source), None) for column, source in whole.items()},
+        types={column: "string" for column in columns if is_identifier(column)},
         reader="read_dwca",
     )
 

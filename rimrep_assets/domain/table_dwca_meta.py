@@ -57,6 +57,13 @@ class ArchivedTable:
         return named + [(_last(t) if short[_last(t)] == 1 else t, at, value) for t, at, value in self.fields]
 
 
+def is_identifier(column: str) -> bool:
+    """Whether a column's values are names, whatever they are written with: ``occurrenceID``, ``catalogNumber``. A file
+    in which all of them are digits says nothing of the next one."""
+    last = _last(column)
+    return last.endswith("ID") or last in ("id", "coreid", "catalogNumber")
+
+
 def _last(term: str) -> str:
     return term.rstrip("/#").replace("#", "/").rpartition("/")[2]
 

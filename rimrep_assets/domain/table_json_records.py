@@ -32,10 +32,48 @@ def records_in(path: Path, name: str, options: ReadJson) -> Iterator[dict[str, A
         for row, record in enumerate(_found(path, name, options)):
             if not isinstance(record, dict):
                 raise DataError(f"{name}: row {row} is {_shown(record)}, not an object")
+            if (key := _twice_in(record)) is not None:
+                raise DataError(f"{name}: row {row}: the key {key!r} stands twice in one object")
             yield record
     except (ijson.JSONError, ValueError, OverflowError, RecursionError) as error:
-        after = f" after row {row}" if row >= 0 else ""
-        raise DataError(f"{name}: is no JSON{after}: {' '.join(str(error).split())[:200]}") from error
+        raise DataError(_no_json(error, name, row)) from error
+
+
+class _Object(dict[str, Any]):
+    """An object of the file, which remembers a key that stands in it twice. Raising would come too soon: ijson makes
+    later records before it hands over the first."""
+
+    twice: str | None = None
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self:
+            self.twice = key
+        super().__setitem__(key, value)
+
+
+def _twice_in(value: Any) -> str | None:
+    """A key that stands twice in an object, or in one within it."""
+    if isinstance(value, _Object) and value.twice is not None:
+        return value.twice
+    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((key for inner in within if (key := _twice_in(inner)) is not None), None)
+
+
+def _no_json(error: Exception, name: str, row: int | None) -> str:
+    """What the parser found behind record ``row``, in words; None where there are no records but columns."""
+    raw = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error).encode()
+    text = " ".join(raw.decode("utf-8", "backslashreplace").replace("(right here) ------^", "").split())
+    near = text.partition(". " if ". " in text else "overflow ")[2]
+    place = name if row is None else f"{name}: row {row + 1}"
+    place += f": near {near[:200]}: " if near else ": "
+    if "integer overflow" in text:
+        return f"{place}a whole number has more than 64 bits; ask for it as a text in quotes"
+    if "floating point) overflow" in text:
+        return f"{place}a number lies beyond 1.8e308, which no measurement does; ask the provider"
+    if "invalid bytes in UTF8" in text:
+        return f"{place}is no JSON: its bytes are not UTF-8; write the file anew in UTF-8, its only encoding"
+    after = f" after row {row}" if row is not None and row >= 0 else ""
+    return f"{name}: is no JSON{after}: {text[:200]}"
 
 
 def _found(path: Path, name: str, options: ReadJson) -> Iterator[Any]:
@@ -48,20 +86,26 @@ def _found(path: Path, name: str, options: ReadJson) -> Iterator[Any]:
             raise DataError(f"{name}: is lines of JSON: each is a record, and read_json.records cannot be followed")
         with path.open("rb") as file:
             file.seek(start)
-            yield from ijson.items(file, "", multiple_values=True, use_float=True)
+            yield from ijson.items(file, "", multiple_values=True, use_float=True, map_type=_Object)
         return
     keys = options.path()
-    kind = _kind_at(path, start, keys, name)
+    try:
+        kind = _kind_at(path, start, keys, name)
+    except ijson.JSONError as error:
+        raise DataError(_no_json(error, name, None)) from error
     prefix = ".".join("item" if key is None else key for key in keys)
     with path.open("rb") as file:
         file.seek(start)
         if kind == "list":
-            yield from ijson.items(file, f"{prefix}.item" if prefix else "item", use_float=True)
+            yield from ijson.items(file, f"{prefix}.item" if prefix else "item", use_float=True, map_type=_Object)
             return
         if path.stat().st_size > MOST_COLUMN_BYTES:
             raise DataError(f"{name}: columns of more than {MOST_COLUMN_BYTES} bytes; ask for records")
-        for columns in ijson.items(file, prefix, use_float=True):
-            yield from _across(columns, name, options)
+        try:
+            for columns in ijson.items(file, prefix, use_float=True, map_type=_Object):
+                yield from _across(columns, name, options)
+        except ijson.JSONError as error:
+            raise DataError(_no_json(error, name, None)) from error
 
 
 def _start_of(file: Any) -> int:
@@ -145,6 +189,8 @@ def _across(columns: Any, name: str, options: ReadJson) -> Iterator[dict[str, An
     """The rows of an object of lists."""
     if not isinstance(columns, dict) or not all(isinstance(cells, list) for cells in columns.values()):
         raise DataError(f"{name}: {options.records or 'the top'} is not everywhere an object of lists")
+    if isinstance(columns, _Object) and columns.twice is not None:
+        raise DataError(f"{name}: the key {columns.twice!r} stands twice among its columns")
     lengths = {key: len(cells) for key, cells in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{key!r} {length}" for key, length in list(lengths.items())[:_MOST_KEYS])

@@ -130,14 +130,21 @@ def _coverings(geo: Mapping[str, Any]) -> set[str]:
 
 
 def _geometry_of(geo: Mapping[str, Any], schema: pa.Schema, dataset: Dataset) -> tuple[str, Mapping[str, Any]] | None:
-    """The column of bytes that ``coordinates.geometry`` names after ``rename``, and what the file says of it."""
+    """The column that ``coordinates.geometry`` names after ``rename``, and what the file says of it; None for text."""
     import pyarrow as pa
 
     rename = dataset.convert.rename
     for column in schema.names:
-        if rename.get(column, column) == dataset.coordinates.geometry and _is_bytes(schema.field(column).type, pa):
-            return column, geo.get("columns", {}).get(column, {})
+        about = geo.get("columns", {}).get(column, {})
+        bytes_or_native = _is_bytes(schema.field(column).type, pa) or not _is_wkb(about)
+        if rename.get(column, column) == dataset.coordinates.geometry and bytes_or_native:
+            return column, about
     return None
+
+
+def _is_wkb(about: Mapping[str, Any]) -> bool:
+    """Whether a geometry is in bytes; GeoParquet 1.1 knows structs and lists of coordinates too (GeoArrow)."""
+    return str(about.get("encoding", "WKB")).upper() == "WKB"
 
 
 def _refuse_unusable(
@@ -175,8 +182,11 @@ def _geometry_problems(name: str, column: str, about: Mapping[str, Any]) -> Iter
     if not about:
         yield f"{name}: nothing says which CRS geometry {column!r} has: no geo metadata names it; {UNKNOWN_CRS}"
         return
-    if str(about.get("encoding", "WKB")).upper() != "WKB":
-        yield f"{name}: geometry {column!r} is encoded as {about['encoding']!r}; only WKB is read"
+    if not _is_wkb(about):
+        yield (
+            f"{name}: geometry {column!r} is encoded as {about['encoding']!r}; only WKB is read: ask the provider for "
+            "the file with that encoding, which is GeoParquet's usual one"
+        )
     if about.get("edges", "planar") != "planar":
         yield f"{name}: geometry {column!r} has edges on the sphere, which would be published as straight lines"
     if "crs" in about and about["crs"] is None:

@@ -127,10 +127,14 @@ class ReadCsv(_Timed):
         return self
 
 
-class ReadVector(StrictModel):
-    """GeoPackage, GeoJSON, shapefile, FileGDB: what GDAL reads as one layer; tables without geometry too."""
+class ReadVector(_Timed):
+    """GeoPackage, GeoJSON, shapefile, FileGDB: what GDAL reads as one layer; tables without geometry too.
+
+    ``encoding``: of a shapefile's texts, where no ``.cpg`` tells it or what it tells is wrong.
+    """
 
     layer: str | None = None
+    encoding: str | None = None
 
 
 class ReadJson(_Timed):

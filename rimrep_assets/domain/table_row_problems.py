@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def misplaced(columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: int) -> list[str]:
-    """Places outside the globe; ``columns`` are of rows from ``row`` on."""
+def misplaced(columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: int, *, geographic: bool) -> list[str]:
+    """Places that are none: outside the globe, or infinitely far; ``columns`` are of rows from ``row`` on."""
+    import numpy as np
+
     try:
         bounds = _bounds(columns, dataset)
     except ValueError as error:
         last = row + len(next(iter(columns.values()))) - 1
         return [f"{file}: rows {row} to {last} hold {error}"]
+    if not geographic:
+        infinite = np.flatnonzero(np.isinf(bounds).any(axis=1))
+        return [f"{file}: row {row + p}: the geometry has infinite coordinates" for p in infinite[:MOST_MISFITS]]
     outside = outside_the_globe(bounds)
     where = f"{dataset.coordinates.x}, {dataset.coordinates.y}" if makes_points(dataset) else "the geometry"
     problems = [

@@ -7,6 +7,7 @@ conversion uses; the two must not err alike.
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +32,8 @@ def is_of(cell: Any, kind: str, field: Mapping[str, Any], decimal: str = ".") ->
     if kind == "number":
         if decimal != "." and "." in cell:
             return False
-        return NUMBER.fullmatch(cell.replace(decimal, ".").strip()) is not None
+        text = cell.replace(decimal, ".").strip()
+        return NUMBER.fullmatch(text) is not None and not math.isinf(float(text))
     if kind == "boolean":
         yes = field.get("trueValues", ("true", "True", "TRUE", "1"))
         return cell in yes or cell in field.get("falseValues", ("false", "False", "FALSE", "0"))
@@ -48,7 +50,7 @@ def _typed(cell: Any, kind: str) -> bool:
     if isinstance(cell, int):
         return kind in ("integer", "number", "string", "boolean")
     if isinstance(cell, float):
-        return kind == "number" or (kind == "integer" and cell.is_integer())
+        return (kind == "number" and not math.isinf(cell)) or (kind == "integer" and cell.is_integer())
     if isinstance(cell, datetime.datetime):
         return kind == "datetime"
     if isinstance(cell, datetime.date):

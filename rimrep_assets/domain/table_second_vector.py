@@ -7,6 +7,7 @@ Source of the GeoPackage blob: https://www.geopackage.org/spec/#gpb_format
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import json
 import sqlite3
@@ -30,12 +31,13 @@ def vector_rows(path: Path, options: ReadVector, rows: set[int]) -> Rows:
         ".shp": _shapefile_rows,
         ".gdb": _filegdb_rows,
     }
-    return (yield from readers[path.suffix.lower()](path, options.layer, rows))
+    return (yield from readers[path.suffix.lower()](path, options, rows))
 
 
-def _geopackage_rows(path: Path, layer: str | None, rows: set[int]) -> Rows:
+def _geopackage_rows(path: Path, options: ReadVector, rows: set[int]) -> Rows:
     import shapely
 
+    layer = options.layer
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         if layer is None:
@@ -68,7 +70,7 @@ def _wkb_in(blob: bytes) -> bytes:
     return blob[8 + envelope :]
 
 
-def _geojson_rows(path: Path, layer: str | None, rows: set[int]) -> Rows:
+def _geojson_rows(path: Path, options: ReadVector, rows: set[int]) -> Rows:
     import shapely.geometry
 
     document = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -79,18 +81,29 @@ def _geojson_rows(path: Path, layer: str | None, rows: set[int]) -> Rows:
             if "id" in feature:
                 values.setdefault("id", feature["id"])
             shape = feature["geometry"]
-            values[GEOMETRY] = None if shape is None else shapely.geometry.shape(shape)
+            # https://www.rfc-editor.org/rfc/rfc7946#section-3.1: empty coordinates may be read as null; a point without
+            # them lies nowhere, and GDAL reads it so too.
+            nowhere = shape is None or (shape["type"] == "Point" and not shape["coordinates"])
+            values[GEOMETRY] = None if nowhere else shapely.geometry.shape(shape)
             yield number, values
     return len(features)
 
 
-def _shapefile_rows(path: Path, layer: str | None, rows: set[int]) -> Rows:
+def _shapefile_rows(path: Path, options: ReadVector, rows: set[int]) -> Rows:
     import shapefile
     import shapely.geometry
 
     page = next((p for s in (".cpg", ".CPG") if (p := path.with_suffix(s)).exists()), None)
-    encoding = page.read_text(encoding="ascii").strip() if page else "latin-1"
-    with shapefile.Reader(str(path), encoding=encoding) as reader:
+    encoding = options.encoding or (page.read_text(encoding="ascii", errors="replace").strip() if page else "ascii")
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        encoding = "ascii"
+    with warnings.catch_warnings():
+        # That .cpg says something else is known: read_vector.encoding goes before it.
+        warnings.simplefilter("ignore")
+        opened = shapefile.Reader(str(path), encoding=encoding)
+    with opened as reader:
         for number in sorted(number for number in rows if number < len(reader)):
             pair = reader.shapeRecord(number)
             # A blank of the table file is a missing value: it has no other way to say so.
@@ -101,11 +114,11 @@ def _shapefile_rows(path: Path, layer: str | None, rows: set[int]) -> Rows:
         return len(reader)
 
 
-def _filegdb_rows(path: Path, layer: str | None, rows: set[int]) -> Rows:
+def _filegdb_rows(path: Path, options: ReadVector, rows: set[int]) -> Rows:
     import pyogrio
     import shapely
 
-    layer = layer or str(pyogrio.list_layers(path)[0][0])
+    layer = options.layer or str(pyogrio.list_layers(path)[0][0])
     count = int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
     for run in _runs(sorted(number for number in rows if number < count)):
         with warnings.catch_warnings():

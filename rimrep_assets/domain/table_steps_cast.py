@@ -92,7 +92,7 @@ def _without_misfits(cells: pa.Array, kind: ColumnType) -> tuple[pa.Array, list[
     try:
         read = as_type(cells, kind)
         if read is not None:
-            return read, []
+            return _without_infinities(read)
     except TimeProblem:
         pass
     bad = _misfits(cells, kind)
@@ -101,7 +101,32 @@ def _without_misfits(cells: pa.Array, kind: ColumnType) -> tuple[pa.Array, list[
         read = as_type(cells, kind)
     except TimeProblem:
         read = None
-    return cells if read is None else read, [int(at) for at in np.flatnonzero(bad)]
+    if read is None:
+        return cells, [int(at) for at in np.flatnonzero(bad)]
+    read, infinite = _without_infinities(read)
+    return read, sorted({*infinite, *(int(at) for at in np.flatnonzero(bad))})
+
+
+def infinities(cells: pa.Array) -> list[int]:
+    """The positions of infinite numbers. They are of the type, but measured nothing: JSON has no word for them, and
+    text such as 1e400 became one."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(cells.type):
+        return []
+    return [int(at) for at in np.flatnonzero(pc.fill_null(pc.is_inf(cells), False))]
+
+
+def _without_infinities(cells: pa.Array) -> tuple[pa.Array, list[int]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    positions = infinities(cells)
+    if not positions:
+        return cells, []
+    return pc.if_else(pc.is_inf(cells), pa.scalar(None, cells.type), cells), positions
 
 
 def _misfits(cells: pa.Array, kind: ColumnType) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

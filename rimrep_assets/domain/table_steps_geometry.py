@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.source_table import SourceTable
-from rimrep_assets.domain.table_geometry import is_geographic
+from rimrep_assets.domain.table_geometry import crs_code, is_geographic
 from rimrep_assets.domain.table_names import absent
 from rimrep_assets.domain.table_steps import name_before
 from rimrep_assets.domain.table_types import MOST_MISFITS, ColumnType, as_type, misfit_cells
@@ -47,6 +47,13 @@ def clipped(table: SourceTable, dataset: Dataset, later: Sequence[str], problems
     west, south, east, north = clip.bbox
     if geographic and not (south >= -90 and north <= 90 and all(-360 <= edge <= 360 for edge in (west, east))):
         problems.append(f"clip.bbox {list(clip.bbox)} is not west, south, east, north in degrees")
+        return None
+    if not geographic and max(map(abs, (west, east))) <= 360 and max(map(abs, (south, north))) <= 90:
+        # What is in metres lies thousands of them from its origin.
+        problems.append(
+            f"clip.bbox {list(clip.bbox)} is in degrees, and the layer in {crs_code(table.crs)}: write the box in the "
+            "units of that CRS"
+        )
         return None
     if not geographic and west > east:
         problems.append("clip.bbox: west lies east of east, which only longitudes can")

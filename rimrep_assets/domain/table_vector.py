@@ -1,7 +1,8 @@
 """A layer of a GeoPackage, GeoJSON, shapefile or FileGDB as blocks of rows.
 
 Here belongs choosing the layer, its CRS, and turning what GDAL hands over into the few types that tables have.
-Not here: what the columns mean (``tabular``) or delimited text (``table_csv``).
+Not here: the encoding of texts (``table_layer_text``), what the columns mean (``tabular``) or delimited text
+(``table_csv``).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.source_table import SourceTable
 from rimrep_assets.domain.strict_model import nearest
+from rimrep_assets.domain.table_csv import refuse_absent
 from rimrep_assets.domain.table_geometry import crs84
+from rimrep_assets.domain.table_layer_text import name_for_gdal, refuse_other_text, text_encoding
 from rimrep_assets.domain.table_names import geometry_column
-from rimrep_assets.domain.table_readers import ReadVector
+from rimrep_assets.domain.table_readers import ReadVector, zone_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,9 +35,10 @@ BLOCK_ROWS = 16_384
 @dataclass(frozen=True)
 class Layer:
     """One layer: ``names`` of its attributes; ``texts`` those of text, ``times`` the texts that
-    GDAL knows as date with time."""
+    GDAL knows as date with time; ``file`` is what the source calls it."""
 
     path: Path
+    file: str
     name: str
     names: tuple[str, ...]
     times: frozenset[str]
@@ -43,6 +47,8 @@ class Layer:
     """the geometry column as GDAL calls it; None for a table without"""
     crs: dict[str, Any] | None
     """PROJJSON; None without geometry"""
+    encoding: str | None
+    """of texts; None where nothing tells it"""
 
 
 def open_vector(path: Path, name: str, options: ReadVector, dataset: Dataset) -> SourceTable:
@@ -50,7 +56,8 @@ def open_vector(path: Path, name: str, options: ReadVector, dataset: Dataset) ->
 
     Raises: DataError as ``open_layer``, and for a layer whose geometry the dataset does not name.
     """
-    layer = open_layer(path, name, options.layer)
+    layer = open_layer(path, name, options)
+    refuse_absent({"timezone": options.timezone}, list(layer.names), name, "read_vector")
     own = dataset.coordinates.geometry
     if layer.geometry is not None and own is None:
         raise DataError(f"{name}: layer {layer.name!r} has a geometry: name it in coordinates.geometry")
@@ -67,6 +74,7 @@ def open_vector(path: Path, name: str, options: ReadVector, dataset: Dataset) ->
         crs=crs,
         times=layer.times,
         texts=layer.texts,
+        zones={column: zone_of(options.timezone, column) for column in layer.names},
         geometry=called,
         reader="read_vector",
     )
@@ -84,11 +92,11 @@ def _with_geometry_last(blocks: Iterator[pa.RecordBatch], layer: Layer, called: 
             yield pa.record_batch([*attributes.columns, geometry], names=[*layer.names, called])
 
 
-def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
-    """Find the layer ``wanted`` (or the only one) of the file ``name``.
+def open_layer(path: Path, name: str, options: ReadVector) -> Layer:
+    """Find the layer that ``options`` name (or the only one) of the file ``name``.
 
     Raises: DataError for a file that cannot be read, a layer that is not there or not named among several, one
-    without features or CRS, and attributes of bytes.
+    without features or CRS, attributes of bytes, and what ``text_encoding`` refuses.
     """
     import pyogrio
     import pyogrio.errors
@@ -98,14 +106,17 @@ def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
     try:
         layers = [str(layer) for layer, _ in pyogrio.list_layers(path)]
     except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise DataError(f"{name}: cannot be read: {error}") from error
-    layer = _choose(layers, wanted, name)
+        raise DataError(f"{name}: {unreadable(path, error)}") from error
+    layer = _choose(layers, options.layer, name)
+    encoding = text_encoding(path, name, options.encoding)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             about = pyogrio.read_info(path, layer=layer, force_feature_count=True)
-            with _arrow(path, layer) as (meta, reader):
+            with _arrow(path, layer, encoding) as (meta, reader):
                 schema = reader.schema
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: the names of its attributes are not {encoding or 'UTF-8'}: {error}") from error
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
         raise DataError(f"{name}: layer {layer!r} cannot be read: {error}") from error
     geometry = _geometry_name(about, meta, schema)
@@ -114,7 +125,20 @@ def open_layer(path: Path, name: str, wanted: str | None) -> Layer:
     names = tuple(f.name for f in schema if f.name != geometry)
     texts = {f.name for f in schema if _is_text(f.type)}
     crs = _projjson(about["crs"], name, layer) if geometry else None
-    return Layer(path, layer, names, frozenset(times), frozenset(texts), geometry, crs)
+    return Layer(path, name, layer, names, frozenset(times), frozenset(texts), geometry, crs, encoding)
+
+
+def is_json(path: Path) -> bool:
+    """Whether by its name a file is JSON, and so may be GeoJSON."""
+    return path.suffix.lower() in (".geojson", ".json")
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Why no layer of the file can be listed, without GDAL's advice to its programmers."""
+    if is_json(path):
+        return "cannot be read as GeoJSON; records of JSON are read by read_json"
+    what = str(error).partition("; It might help")[0].partition(" It might help")[0]
+    return f"cannot be read: {what.replace(str(path), path.name)}"
 
 
 def _geometry_name(about: Any, meta: Any, schema: pa.Schema) -> str | None:
@@ -127,20 +151,27 @@ def _geometry_name(about: Any, meta: Any, schema: pa.Schema) -> str | None:
 def layer_blocks(layer: Layer) -> Iterator[pa.RecordBatch]:
     """Rows in the layer's order: attributes as int64, float64, bool, date32 or string, geometry as binary.
 
-    Times are text with the zone that the file gives; lists and objects are JSON text.
+    Times are text with the zone that the file gives; lists and objects are JSON text. Raises: DataError for text that
+    is not of the layer's encoding.
     """
     import pyarrow as pa
 
-    with _arrow(layer.path, layer.name) as (_, reader):
+    row = 0
+    with _arrow(layer.path, layer.name, layer.encoding) as (_, reader):
         for batch in reader:
+            refuse_other_text(batch.columns, batch.schema.names, row, layer.file, layer.encoding)
             columns = [_plain(column) for column in batch.columns]
             yield pa.record_batch(columns, names=batch.schema.names)
+            row += len(batch)
 
 
-def _arrow(path: Path, layer: str) -> Any:
+def _arrow(path: Path, layer: str, encoding: str | None) -> Any:
     from pyogrio.raw import open_arrow
 
-    return open_arrow(path, layer=layer, batch_size=BLOCK_ROWS, use_pyarrow=True, datetime_as_string=True)
+    known = name_for_gdal(encoding) if encoding else None
+    return open_arrow(
+        path, layer=layer, batch_size=BLOCK_ROWS, use_pyarrow=True, datetime_as_string=True, encoding=known
+    )
 
 
 def _choose(layers: list[str], wanted: str | None, name: str) -> str:

@@ -7,7 +7,7 @@ files (``table_csv``, ``table_vector``), uniting parts into a version (``table_f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from rimrep_assets.domain.table_part import PartWriter
 from rimrep_assets.domain.table_row_problems import alike, misplaced, mistimed
 from rimrep_assets.domain.table_rows import read_ahead
 from rimrep_assets.domain.table_source import SourceTable, geometry_column, open_source
-from rimrep_assets.domain.table_steps_cast import dropping
+from rimrep_assets.domain.table_steps_cast import dropping, infinities
 from rimrep_assets.domain.table_times import TimeProblem, why_no_time
 from rimrep_assets.domain.table_types import (
     MOST_MISFITS,
@@ -90,8 +90,8 @@ def declared_types(table: SourceTable, dataset: Dataset, schema: Mapping[str, An
 def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> Iterator[pa.RecordBatch]:
     """The file's rows in their order and ``types``, with the geometry that the file has last.
 
-    Raises: DataError for times that name no instant and places outside the globe (with rows, from 0); Misfit for
-    a cell that is not of its type.
+    Raises: DataError for times that name no instant, infinite numbers and places outside the globe (with rows, from
+    0); Misfit for a cell that is not of its type.
     """
     import pyarrow as pa
 
@@ -103,8 +103,8 @@ def typed_blocks(table: SourceTable, dataset: Dataset, types: Mapping[str, Colum
         columns, problems = _converted(block, table, types, row)
         if geometry in columns:
             columns[geometry] = columns.pop(geometry)
-        if geometry and geographic and not problems:
-            problems += misplaced(columns, table.file, dataset, row)
+        if geometry and not problems:
+            problems += misplaced(columns, table.file, dataset, row, geographic=geographic)
         problems += [] if problems else mistimed(columns, table.file, dataset, row)
         if problems:
             raise DataError(problems)
@@ -128,8 +128,21 @@ def _converted(
             continue
         if converted is None:
             raise Misfit(column)
+        if len(infinite := infinities(converted)):
+            problems.append(_infinite(infinite, column, cells, table, row))
         columns[column] = converted
     return columns, problems
+
+
+def _infinite(positions: Sequence[int], column: str, cells: pa.Array, table: SourceTable, row: int) -> str:
+    shown = ", ".join(f"row {row + p}: {cells[p].as_py()!r}" for p in positions[:MOST_MISFITS])
+    more = f" and {len(positions) - MOST_MISFITS} more" if len(positions) > MOST_MISFITS else ""
+    what = f"{table.file}: column {column!r} holds infinity, or numbers beyond 1.8e308: {shown}{more}"
+    word = f" or declare the word in {table.reader}.na," if table.reader in ("read_csv", "read_dwca") else ""
+    return (
+        f"{what}; no measurement is infinite: ask the provider,{word} or declare the column as number in "
+        f"tableschema.json and leave such values out with cast: {{misfits: {{{column}: drop}}}}"
+    )
 
 
 def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable, row: int) -> str:
@@ -137,8 +150,7 @@ def _told(problem: TimeProblem, column: str, cells: pa.Array, table: SourceTable
     more = len(problem.positions) - MOST_MISFITS
     what = f"{table.file}: column {column!r} {problem.reason}: {shown}" + (f" and {more} more" if more > 0 else "")
     if table.zone(column) is None:
-        layer = table.reader == "read_vector"
-        what += "; declare the column as string" if layer else f"; declare {table.reader}.timezone"
+        what += f"; declare {table.reader}.timezone"
     return what
 
 
@@ -199,13 +211,18 @@ def _write(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]
 
 def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str, ColumnType]) -> None:
     """Coordinates that are no numbers, or no times, cannot be mended by comparing schemas later."""
-    wanted = {"x": ("integer", "number"), "y": ("integer", "number"), "t": ("date", "datetime")}
+    wanted = {
+        "x": ("integer", "number"),
+        "y": ("integer", "number"),
+        "t": ("date", "datetime"),
+        "geometry": ("geometry",),
+    }
+    forms = {"t": ColumnType("datetime", timezone="UTC"), "geometry": ColumnType("geometry")}
     problems = []
     for part, column in dataset.coordinates.named().items():
         if part not in wanted or types[column].type in (*wanted[part], "null"):
             continue
-        number = ColumnType("number", decimal=table.decimal)
-        bad = ColumnWatch(number if part != "t" else ColumnType("datetime", timezone="UTC"), timezone=None)
+        bad = ColumnWatch(forms.get(part, ColumnType("number", decimal=table.decimal)), timezone=None)
         row = 0
         for block in table.blocks({}):
             bad.see(block.column(column), row)
@@ -216,6 +233,8 @@ def _check_coordinates(table: SourceTable, dataset: Dataset, types: Mapping[str,
         elif part == "t":
             why = why_no_time(bad.misfits[0].partition(": ")[2].strip("'\""))
             advice = f"{f'that is {why}; ' if why else ''}times are ISO 8601, or have a format in tableschema.json"
+        elif part == "geometry":
+            advice = "texts that are geometries are WKT, such as POINT (150.5 -20.25); ask the provider about these"
         else:
             advice = f"declare words for a missing value in {table.reader}.na"
         problems.append(

@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from rimrep_assets.domain.curated_columns import column_problems
 from rimrep_assets.domain.curated_shapes import shape_problems
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
@@ -162,6 +163,8 @@ class CatalogCommit:
             return None
         schema = self._json(path, problems)
         wrong = shape_problems(schema_name(dataset), schema) if schema is not None else []
+        if schema is not None and not wrong and dataset.format == "parquet":
+            wrong = column_problems(dataset, schema)
         problems += wrong
         if schema is not None and not wrong and dataset.format == "parquet":
             problems += broken_promises(schema, dataset)

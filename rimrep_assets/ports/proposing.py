@@ -186,7 +186,7 @@ def _drafted(
     if seen.kind == "csv":
         declared = propose_csv(seen.files, draft, timezone)
     else:
-        propose_vector(name, path, draft)
+        propose_vector(name, path, draft, timezone)
     schema = propose_table_schema(seen.files, draft, declared, scratch / "schema")
     if seen.cut:
         step = "convert.read_csv"

@@ -20,9 +20,11 @@ def quicklook_of(bench: Workbench, version: str, draw: Callable[[], bytes | None
 
     A picture is for the eyes: a release never waits for one.
     """
+    from shapely.errors import ShapelyError
+
     try:
         picture = draw()
-    except FAILURES as error:
+    except (*FAILURES, ShapelyError) as error:
         # The words of an error may quote values, and those of limited data stay out of logs.
         told = "" if bench.folder.dataset.access == "limited" else f": {error}"
         bench.progress(f"no quicklook, because {type(error).__name__}{told}")

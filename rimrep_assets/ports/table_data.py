@@ -22,6 +22,7 @@ from rimrep_assets.domain.table_digests import FileDigests
 from rimrep_assets.domain.table_duplicates import LEFT_OUT
 from rimrep_assets.domain.table_facts import measure_table
 from rimrep_assets.domain.table_fold import TableVersion, fold_table
+from rimrep_assets.domain.table_nothing_left import nothing_left
 from rimrep_assets.domain.table_objects import head_of, objects_of
 from rimrep_assets.domain.table_proof import prove_table
 from rimrep_assets.domain.table_schema import compare_schemas, schema_of
@@ -144,7 +145,11 @@ class TableData:
             misfits=misfits,
         )
         if folded.rows == 0:
-            raise DataError("no source file has any row", dataset=bench.id)
+            left_out: Counter[str] = Counter()
+            for part in parts.values():
+                left_out.update(part.left_out)
+            first = min(parts or wanted)
+            raise DataError(nothing_left(bench.fetch(wanted[first]), first, dataset, left_out), dataset=bench.id)
         write_sample(head_of(out / TABLE), out / SAMPLE)
         files = [*objects_of(out / TABLE), out / ROWS, out / SAMPLE]
         objects = tuple(self._upload(file, version, file.relative_to(out).as_posix()) for file in files)

@@ -31,6 +31,7 @@ from pygeoapi.provider.parquet import ParquetProvider
 from pygeoapi.util import crs_transform
 
 from rimrep_assets.domain.table_objects import METADATA
+from rimrep_assets.service import pygeoapi_csv
 from rimrep_assets.service.pygeoapi_box import Box
 from rimrep_assets.service.pygeoapi_coverages import CoverageProvider
 from rimrep_assets.service.pygeoapi_values import interval, json_type, json_value, moment_scalar, scalar
@@ -49,6 +50,7 @@ class FeatureProvider(ParquetProvider):
 
     def __init__(self, provider_def: dict[str, Any]) -> None:
         BaseProvider.__init__(self, provider_def)
+        pygeoapi_csv.register()
         self.source = self.data["source"]
         try:
             self.ds = _open_table(self.source)

@@ -136,7 +136,7 @@ def test_a_release_of_words_alone_shows_the_picture_of_the_data_that_it_describe
 def test_a_failed_check_says_what_does_not_hold_and_what_to_do(world):
     fields = [f if f["name"] != "site" else {**f, "name": "station"} for f in TABLE_SCHEMA["fields"]]
     write_table(world.source(TABLE), "a.csv")
-    world.describe(TABLE_YAML, {"fields": fields})
+    world.describe({**TABLE_YAML, "layout": {"sort_by": ["time"]}}, {"fields": fields})
     told = shown(world, TABLE)["schema_matches_catalog"]
     assert told["description"].value.startswith("It does not hold that the data has the columns")
     assert "station" in told["description"].value

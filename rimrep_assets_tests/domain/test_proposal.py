@@ -307,3 +307,42 @@ def test_what_holds_for_every_file_is_taken_without_a_mark(key, attribute, text)
     words = words_from("x", "X", ["x"], {attribute: text}, year=2026, url=None)
     assert words.package[key] == text
     assert words.taken[key] == attribute
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal"),
+    [
+        ("lon;lat\n147,5;-18,25\n148;-19\n", ","),
+        ("lon;lat\n147.5;-18.25\n148;-19\n", "."),
+        ("n;place\n1;12,5 km\n2;3\n", "."),
+        ("n;a\n1,5;2.5\n", "."),
+        ("a,b\n1,5\n", "."),
+    ],
+)
+def test_a_decimal_comma_is_told_from_the_cells(tmp_path, text, decimal):
+    form = form_of(written(tmp_path, text.encode()), "a.csv")
+    assert form.decimal == decimal
+    assert ("decimal" in form.options) == (decimal == ",")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentinel"),
+    [
+        (["1.5", "-999.9", "2.5", "-999.9"], "-999.9"),
+        (["3", "-9999", "12"], "-9999"),
+        (["3", "99999", "12"], "99999"),
+        (["3", "9.96921e36", "12"], None),
+        ([str(n) for n in range(900, 1000)], None),
+        (["-9999", "-9999"], None),
+        (["-5000", "-9999", "5000"], None),
+    ],
+)
+def test_a_number_that_looks_like_a_word_for_missing_is_told(tmp_path, numbers, sentinel):
+    text = "depth;n\n" + "".join(f"{number};{row}\n" for row, number in enumerate(numbers))
+    for decimal in ".,":
+        path = written(tmp_path, text.replace(".", decimal).encode())
+        form = form_of(path, "a.csv")
+        block = first_rows(path, "a.csv", form.reading, form.header)
+        depth, _ = look_at_columns([block], form.header, form.decimal)
+        assert depth.type in ("integer", "number")
+        assert depth.sentinel == (sentinel and sentinel.replace(".", decimal))

@@ -168,3 +168,21 @@ def test_a_table_with_neither_times_nor_places_has_no_picture(tmp_path):
     frame = pd.DataFrame({"name": ["a"]})
     frame.to_parquet(tmp_path / "a.parquet")
     assert draw_table(tmp_path / "a.parquet", facts_of(frame, {"name": "string"}), TABLE, "t") is None
+
+
+def test_points_that_lie_nowhere_are_left_out_of_a_map(tmp_path):
+    """POINT EMPTY stopped a release: asking for its x is an error that was not expected."""
+    import shapely
+
+    frame = pd.DataFrame({"geometry": shapely.to_wkb([shapely.Point(), shapely.Point(147, -18)])})
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert pixels(draw_table(tmp_path / "a.parquet", facts_of(frame, {"geometry": "geometry"}), TABLE, "t")).size
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_too_great_for_an_axis_are_not_drawn(tmp_path):
+    hours = pd.date_range("2024-01-01", periods=4, freq="h", tz="UTC")
+    frame = pd.DataFrame({"time": hours, "flow": [1.7e308, -1.7e308, 1.7e308, 1.7e308]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    types = {"time": "datetime", "flow": "number"}
+    assert draw_table(tmp_path / "a.parquet", facts_of(frame, types), TABLE, "t") is None

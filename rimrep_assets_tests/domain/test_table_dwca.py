@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets_tests.domain.table_examples import proven, table
+from rimrep_assets_tests.domain.table_examples import fields, proven, table
 
 DWC = "http://rs.tdwg.org/dwc/terms/"
 CORE = (
@@ -40,7 +40,7 @@ def published(tmp_path):
 
 @pytest.mark.parametrize("folder", ["", "archive/"])
 def test_terms_are_columns(published, folder):
-    assert published(meta(core()), folder=folder) == [{"id": 1, "locality": "Heron"}, {"id": 2, "locality": None}]
+    assert published(meta(core()), folder=folder) == [{"id": "1", "locality": "Heron"}, {"id": "2", "locality": None}]
 
 
 def test_defaults_stand_for_empty_cells_and_for_columns_that_the_file_lacks(published):
@@ -71,7 +71,7 @@ def test_a_key_that_is_a_term_is_one_column(published):
 def test_terms_that_end_alike_are_called_by_the_whole(published):
     fields = '<field index="2" term="http://purl.org/dc/terms/locality"/>'
     rows = published(meta(core(fields=fields)), "i\tl\tm\n1\ta\tb\n")
-    assert rows == [{"id": 1, f"{DWC}locality": "a", "http://purl.org/dc/terms/locality": "b"}]
+    assert rows == [{"id": "1", f"{DWC}locality": "a", "http://purl.org/dc/terms/locality": "b"}]
 
 
 def test_the_files_of_a_core_are_one_table(published):
@@ -100,8 +100,8 @@ def test_an_extension_is_read_by_its_row_type_or_its_file(published):
     inside = EXTENSION.replace("occurrence.txt</location></files><coreid", "event.txt</location></files><coreid")
     texts = {"occurrence.txt": "i\tl\n1\ta\n", "event.txt": "i\tl\n1\tnight\n"}
     for name in ("Event", f"{DWC}Event", "event.txt"):
-        assert published(meta(inside), texts, extension=name) == [{"coreid": 1, "locality": "night"}]
-    assert published(meta(inside), texts, core=True) == [{"id": 1, "locality": "a"}]
+        assert published(meta(inside), texts, extension=name) == [{"coreid": "1", "locality": "night"}]
+    assert published(meta(inside), texts, core=True) == [{"id": "1", "locality": "a"}]
     with pytest.raises(DataError, match=r"read_dwca\.core: true for the core alone"):
         published(meta(inside), texts)
     with pytest.raises(DataError, match=r"'Evnt' is no extension of it; it has 'Event' \(event\.txt\)"):
@@ -164,3 +164,24 @@ def test_files_that_are_not_as_the_document_says_are_refused(published):
         published(meta(core()), "i\tl\n")
     with pytest.raises(DataError, match="0 bytes"):
         published(meta(core()), "")
+
+
+def test_identifiers_are_texts_and_other_numbers_are_numbers(published):
+    """An archive whose catalogue numbers are digits promised integers, until the first letter came."""
+    terms = ("occurrenceID", "catalogNumber", "http://example.org/taxonID", "individualCount")
+    fields = "".join(
+        f'<field index="{at}" term="{"" if "/" in term else DWC}{term}"/>' for at, term in enumerate(terms, start=2)
+    )
+    (row,) = published(meta(core(fields=fields)), "i\tl\to\tc\tt\tn\n1\ta\t12\t34\t56\t7\n")
+    assert row == {
+        "id": "1", "locality": "a", "occurrenceID": "12", "catalogNumber": "34", "taxonID": "56", "individualCount": 7,
+    }  # fmt: skip
+
+
+def test_an_identifier_may_be_declared_as_a_number(tmp_path):
+    path = tmp_path / "in.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("meta.xml", meta(core()))
+        archive.writestr("occurrence.txt", "id\tlocality\n1\tHeron\n")
+    rows = proven(path, tmp_path / "v", table(convert={"read_dwca": {}}), fields(id="integer"))
+    assert rows == [{"id": 1, "locality": "Heron"}]

@@ -115,7 +115,7 @@ def test_large_whole_numbers_are_kept_to_the_last_digit(published):
         ('[{"a": 1}', {}, "is no JSON"),
         ('[{"a": 1}] x', {}, "is no JSON"),
         (b'[{"a": "\xff"}]', {}, "is no JSON"),
-        ('[{"a": 123456789012345678901234567890}]', {}, "integer overflow"),
+        ('[{"a": 123456789012345678901234567890}]', {}, "more than 64 bits"),
         ("", {}, r"the file is empty \(0 bytes\)"),
         ("[" * 5000, {}, "is no JSON"),
         ('{"a": 1}\n{"a": 2}\n', {"records": "a"}, "is lines of JSON"),
@@ -182,3 +182,33 @@ def test_the_second_reader_finds_in_any_records_what_json_loads_finds(tmp_path_f
             flat.update({f"{key}.{k}": v for k, v in cell.items()} if isinstance(cell, dict) else {key: cell})
         expected.append(flat)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'[{"v": 1}, {"v": 18446744073709551616}]', r"row 1: near .*18446744073709551616.* more than 64 bits"),
+        (b'{"v": 1}\n{"v": -9223372036854775809}\n', r"row 1: near .* more than 64 bits"),
+        (b'{"v": [1, 18446744073709551616]}', r"in\.json: near .* more than 64 bits"),
+        (b'[{"v": 1}, {"v": 2}, {"v": 1e400}]', r"row 2: near .*1e400.* beyond 1\.8e308"),
+        (b'[{"v": "Orph\xe9e"}]', r'row 0: near \[\{"v": "Orph\\xe9e"\}\]: is no JSON: its bytes are not UTF-8'),
+    ],
+)
+def test_what_the_parser_cannot_hold_is_told_with_row_and_reason(published, content, words):
+    with pytest.raises(DataError, match=words):
+        published(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('[{"a": 1}, {"a": 1, "b": 2, "a": 3}]', "row 1: the key 'a' stands twice in one object"),
+        ('{"a": 1}\n{"a": 2, "a": 2}\n', "row 1: the key 'a' stands twice"),
+        ('[{"a": {"b": [{"c": 1, "c": 2}]}}]', "row 0: the key 'c' stands twice"),
+        ('{"a": [1], "b": [2], "a": [3]}', "the key 'a' stands twice among its columns"),
+    ],
+)
+def test_a_key_that_stands_twice_in_one_object_is_refused(published, content, words):
+    """The last of them won without a word."""
+    with pytest.raises(DataError, match=words):
+        published(content)

@@ -86,3 +86,38 @@ def test_a_broken_geodatabase_is_refused_by_name(shared, tmp_path):
     (path / "a00000001.gdbtable").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"in\.gdb"):
         proven(path, tmp_path / "v", table(convert={"read_vector": {"layer": "lines"}}, coordinates={"geometry": "g"}))
+
+
+LOCAL = ["2024-01-01 09:30:00", "2024-07-01 23:00:00.250", None]
+
+
+def timed(path):
+    """A package whose times carry no zone, as most people write them."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE places ADD COLUMN seen DATETIME")
+        for number, when in enumerate(LOCAL, start=1):
+            connection.execute("UPDATE places SET seen = ? WHERE fid = ?", (when and when.replace(" ", "T"), number))
+    connection.close()
+    return path
+
+
+@pytest.mark.parametrize("zone", ["Australia/Brisbane", {"seen": "Australia/Sydney"}])
+def test_times_of_a_layer_without_a_zone_are_those_of_the_declared_one(package, tmp_path, zone):
+    dataset = table(convert={"read_vector": {"timezone": zone}}, coordinates={"t": "seen"})
+    rows = proven(timed(package), tmp_path / "v", dataset)
+    told = pd.to_datetime(pd.Series(LOCAL), format="ISO8601")
+    utc = told.dt.tz_localize(zone if isinstance(zone, str) else zone["seen"]).dt.tz_convert("UTC")
+    assert [row["seen"] for row in rows] == [None if pd.isna(when) else when for when in utc]
+
+
+def test_without_a_zone_such_times_are_texts_and_no_coordinate(package, tmp_path):
+    rows = proven(timed(package), tmp_path / "v", table(convert={"read_vector": {}}))
+    assert rows[0]["seen"].startswith("2024-01-01T09:30:00")
+    with pytest.raises(DataError, match=r"its times carry no zone: declare read_vector\.timezone"):
+        proven(package, tmp_path / "v", table(convert={"read_vector": {}}, coordinates={"t": "seen"}))
+
+
+def test_a_zone_of_a_column_that_is_not_there_is_refused(package, tmp_path):
+    dataset = table(convert={"read_vector": {"timezone": {"sene": "UTC"}}})
+    with pytest.raises(DataError, match=r"read_vector\.timezone.*'sene'.*'seen'"):
+        proven(timed(package), tmp_path / "v", dataset)

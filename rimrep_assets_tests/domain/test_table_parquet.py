@@ -171,3 +171,11 @@ def test_a_damaged_page_is_refused_by_name(published, tmp_path):
 def test_row_groups_are_read_one_after_the_other(published, tmp_path):
     pq.write_table(pa.table({"n": range(50_000)}), tmp_path / "in.parquet", row_group_size=7_000)
     assert [row["n"] for row in published(None)] == list(range(50_000))
+
+
+def test_geometries_in_a_native_encoding_are_refused_naming_it(published, tmp_path):
+    """Structs of coordinates went on as JSON text, and ended as bytes that are no geometry."""
+    frame = geopandas.GeoDataFrame({"n": [1, 2]}, geometry=POINTS, crs="EPSG:4326")
+    frame.to_parquet(tmp_path / "in.parquet", geometry_encoding="geoarrow")
+    with pytest.raises(DataError, match=r"geometry 'geometry' is encoded as 'point'; only WKB is read"):
+        published(None, NAMED)

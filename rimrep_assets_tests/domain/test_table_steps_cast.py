@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 
+import geopandas
 import pandas as pd
 import pyarrow as pa
+import pyogrio
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.tabular import stage_table
-from rimrep_assets_tests.domain.table_examples import fields
+from rimrep_assets_tests.domain.table_examples import fields, table
 from rimrep_assets_tests.domain.table_steps_bench import published, steps
 
 DROP = {"cast": {"misfits": "drop"}}
@@ -140,3 +143,42 @@ def test_both_readers_agree_on_what_is_of_a_type(tmp_path_factory, kind, cells):
     found = published(folder, dataset, {"in.csv": folder / "in.csv"}, fields(c=kind, n="integer"))
     kinds = {"integer": "int64", "number": "double", "boolean": "bool", "date": "date32[day]"}
     assert str(found.schema.field("c").type) == kinds.get(kind, "timestamp[us, tz=UTC]")
+
+
+INFINITE = ["inf", "-Infinity", "1e400"]
+
+
+def test_infinite_numbers_are_refused_by_row_in_every_format(tmp_path):
+    """JSON has no word for infinity: facts and schema of such a column ended in a traceback."""
+    frame = pd.DataFrame({"n": [1.5, float("inf"), 2.5, -float("inf")]})
+    frame.to_parquet(tmp_path / "in.parquet")
+    pyogrio.write_dataframe(frame, tmp_path / "in.gpkg")
+    (tmp_path / "in.csv").write_text("n\n1.5\ninf\n2.5\n-1e400\n")
+    for reader, name in (("read_parquet", "in.parquet"), ("read_vector", "in.gpkg"), ("read_csv", "in.csv")):
+        for schema in (None, fields(n="number")):
+            with pytest.raises(
+                DataError, match=rf"{name}: column 'n' holds infinity.*: row 1: inf, row 3: -inf; no mea"
+            ):
+                stage_table(tmp_path / name, name, steps({reader: {}}), schema, tmp_path / "part.parquet")
+
+
+def test_infinite_numbers_are_dropped_by_the_rule_and_counted(tmp_path):
+    (tmp_path / "in.csv").write_text("\n".join(["id,n", "a,1.5", *(f"b,{word}" for word in INFINITE), "c,x"]))
+    pd.DataFrame({"id": list("abc"), "n": [1.5, float("inf"), None]}).to_parquet(tmp_path / "in.parquet")
+    schema = fields(id="string", n="number")
+    for reader, name, lost in (("read_csv", "in.csv", 4), ("read_parquet", "in.parquet", 1)):
+        dataset = steps({reader: {}}, DROP)
+        told = stage_table(tmp_path / name, name, dataset, schema, tmp_path / "part.parquet")
+        assert told.left_out == {"values of 'n' that are no number, by cast": lost}
+        found = published(tmp_path, dataset, {name: tmp_path / name}, schema)
+        assert found["n"].to_pylist()[0] == 1.5
+        assert found["n"].null_count == len(found) - 1
+
+
+def test_a_geometry_with_infinite_coordinates_is_refused_in_metres_too(tmp_path):
+    shapes = shapely.points([[500_000.0, 7_500_000.0], [float("inf"), 7_500_000.0]])
+    frame = geopandas.GeoDataFrame({"n": [1, 2]}, geometry=shapes, crs="EPSG:28355")
+    frame.to_parquet(tmp_path / "in.parquet")
+    dataset = table(convert={"read_parquet": {}}, coordinates={"geometry": "geometry"})
+    with pytest.raises(DataError, match=r"in\.parquet: row 1: the geometry has infinite coordinates"):
+        stage_table(tmp_path / "in.parquet", "in.parquet", dataset, None, tmp_path / "part.parquet")

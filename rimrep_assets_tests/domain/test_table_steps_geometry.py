@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rimrep_assets.domain.errors import DataError, DefinitionError
+from rimrep_assets.domain.table_nothing_left import nothing_left
 from rimrep_assets.domain.table_second_places import features_beside
 from rimrep_assets.domain.table_steps_join import features_of
 from rimrep_assets.domain.tabular import stage_table
@@ -263,3 +264,40 @@ def test_both_readings_of_a_file_find_the_same_features():
     ours, theirs = features_of("s", geojson(keys), ("name",)), features_beside(geojson(keys), ("name",))
     assert set(ours) == set(theirs) == {("1",), ("1.5",), ("true",)}
     assert [wkb and shapely.from_wkb(wkb) for (wkb,) in ours.values()] == list(theirs.values())
+
+
+def in_metres(path):
+    """Two points of MGA zone 55, and where geopandas says they lie."""
+    points = geopandas.GeoDataFrame(
+        {"n": [1, 2]}, geometry=shapely.points([[500_000.0, 7_500_000.0], [510_000.0, 7_600_000.0]]), crs="EPSG:28355"
+    )
+    points.to_file(path)
+    return geopandas.read_file(path).total_bounds
+
+
+def test_a_box_of_degrees_is_refused_for_a_layer_in_metres(tmp_path):
+    source = tmp_path / "in.gpkg"
+    in_metres(source)
+    dataset = steps({"read_vector": {}}, clip(-180, -90, 180, 90), **GEOM)
+    with pytest.raises(DataError, match=r"clip\.bbox .* is in degrees, and the layer in EPSG:28355"):
+        stage_table(source, "in.gpkg", dataset, None, tmp_path / "part.parquet")
+
+
+def test_where_a_box_leaves_no_row_the_place_of_the_rows_is_told(tmp_path):
+    source = tmp_path / "in.gpkg"
+    west, south, east, north = in_metres(source)
+    dataset = steps({"read_vector": {}}, clip(100_000, 0, 200_000, 1), **GEOM)
+    assert nothing_left(source, "in.gpkg", dataset, {"rows, by clip": 2}) == (
+        "no source file has any row left; left out were 2 rows, by clip; clip.bbox is [100000, 0, 200000, 1], in the "
+        f"units of EPSG:28355, and in.gpkg spans x {west:g} to {east:g}, y {south:g} to {north:g}"
+    )
+
+
+def test_where_a_box_leaves_no_row_of_a_csv_the_place_of_the_rows_is_told(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("lon,lat\n147.5,-18\n,\n151,-23.5\n")
+    dataset = steps(CSV, clip(0, 0, 1, 1), coordinates=LONLAT)
+    told = nothing_left(source, "in.csv", dataset, {"rows, by clip": 3})
+    assert told.endswith("in the units of OGC:CRS84, and in.csv spans x 147.5 to 151, y -23.5 to -18")
+    source.write_text("lon,lat\n,\n")
+    assert nothing_left(source, "in.csv", dataset, {"rows, by clip": 1}).endswith("no row of in.csv has a place")

@@ -337,3 +337,14 @@ def test_times_of_observations_lie_before_the_year_3000(tmp_path, kind, far):
     (problem,) = told.value.problems
     assert problem.startswith("in.csv: row 1: t is ")
     assert problem.endswith("times lie in the years 1 to 2999")
+
+
+@pytest.mark.parametrize("schema", [None, fields(id="integer", shape="geojson")])
+def test_texts_that_are_no_geometry_are_told_by_row(tmp_path, schema):
+    path = tmp_path / "in.csv"
+    path.write_text('id,shape\n1,POINT (150 -20)\n2,"POLYGON ((150"\n3,\n4,nowhere\n')
+    dataset = table(coordinates={"geometry": "shape"})
+    with pytest.raises(
+        DataError, match=r"holds string, not geometry: row 1: 'POLYGON \(\(150', row 3: 'nowhere'; texts"
+    ):
+        stage_table(path, "in.csv", dataset, schema, tmp_path / "part.parquet")

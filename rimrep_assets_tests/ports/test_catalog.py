@@ -170,3 +170,60 @@ def test_a_catalog_that_does_not_answer_is_unavailable_and_tells_no_password(add
     with pytest.raises((Unavailable, DefinitionError)) as told:
         open_catalog(address, tmp_path / "cache")
     assert "hunter2" not in str(told.value)
+
+
+def refused(**changed: dict) -> list[str]:
+    """What is said of a folder whose ``schema`` or ``description`` is another."""
+    schema = {**TABLE_SCHEMA, **changed.get("schema", {})}
+    files = texts()
+    files[f"datasets/{TABLE}/tableschema.json"] = json.dumps(schema)
+    files[f"datasets/{TABLE}/dataset.yaml"] = yaml.safe_dump({**TABLE_YAML, **changed.get("description", {})})
+    catalog = InMemory(Path()).catalog
+    catalog.commit(files, datetime(2026, 1, 1, tzinfo=UTC))
+    try:
+        catalog.at("HEAD").folder(TABLE, "development")
+    except DefinitionError as error:
+        return error.problems
+    return []
+
+
+def of_type(kind: str) -> dict:
+    return {"fields": [*TABLE_SCHEMA["fields"], {"name": "seen", "type": kind}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("intger", "did you mean 'integer'?"),
+        ("Number", "did you mean 'number'?"),
+        ("time", "declare string"),
+        ("year", "declare string"),
+        ("array", "declare string"),
+    ],
+)
+def test_a_type_that_no_column_can_have_is_refused_before_any_work(kind, hint):
+    (problem,) = refused(schema=of_type(kind))
+    assert problem.startswith(f"tableschema.json: column 'seen' has the type {kind!r}") and hint in problem
+    assert "string, integer, number, boolean, date, datetime" in problem
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "date", "datetime", "any", "null"])
+def test_the_types_that_columns_have_are_taken(kind):
+    assert refused(schema=of_type(kind)) == []
+
+
+def test_a_schema_as_it_is_published_is_taken():
+    made = [{"name": "geometry", "type": "any"}, {"name": "bbox", "type": "object"}, {"name": "fid", "type": "integer"}]
+    assert refused(schema={"fields": [*TABLE_SCHEMA["fields"], *made]}) == []
+
+
+def test_columns_of_order_and_key_that_the_schema_does_not_list_are_refused_with_the_nearest():
+    problems = refused(description={"layout": {"sort_by": ["sight", "geometry"], "key": ["zz", "time"]}})
+    assert problems[0] == "layout.sort_by names 'sight', which is no column of tableschema.json; did you mean 'site'?"
+    assert problems[1].startswith("layout.key names 'zz', which is no column of tableschema.json; known: ")
+    assert len(problems) == 2
+
+
+def test_columns_that_steps_add_may_order_rows():
+    steps = [*TABLE_YAML["convert"], {"add_columns": {"cruise": "A1"}}]
+    assert refused(description={"layout": {"sort_by": ["cruise", "time"]}, "convert": steps}) == []

@@ -68,6 +68,7 @@ def test_a_schema_that_differs_is_told_difference_by_difference(world):
         {"name": "salinity", "type": "number"},
     ]
     world.write(f"datasets/{TABLE}/tableschema.json", {"fields": fields})
+    world.write(f"datasets/{TABLE}/dataset.yaml", {**TABLE_YAML, "layout": {"sort_by": ["time"]}})
     world.commit("promise another schema")
     message, failed = refused(world)
     assert next(iter(failed)) == "schema_matches_catalog"

@@ -14,6 +14,7 @@ import pandas
 import pytest
 import shapely
 import xarray
+from pygeoapi.plugin import load_plugin
 from pygeoapi.provider.base import (
     ProviderConnectionError,
     ProviderInvalidQueryError,
@@ -508,3 +509,30 @@ def test_pygeoapi_serves_both_kinds_from_our_entries(tmp_path):
     assert found["extent"]["temporal"]["interval"] == [["2023-01-01T12:00:00Z", "2023-01-04T12:00:00Z"]]
     status, found = served(config, "collection", "loggers", {"f": "json"})
     assert found["extent"]["temporal"]["interval"] == [["2020-01-01T00:00:00+00:00", "2020-01-05T00:00:00+00:00"]]
+
+
+def as_csv(answer: dict[str, Any]) -> pandas.DataFrame:
+    """What pygeoapi answers to ``f=csv``, by its own way to the formatter."""
+    written = load_plugin("formatter", {"name": "CSV", "geom": True}).write(data=answer, options={})
+    return pandas.read_csv(io.BytesIO(written))
+
+
+@pytest.mark.parametrize("missing", [[0], [2], [0, 1, 2, 3, 4]])
+def test_rows_without_a_geometry_are_rows_of_csv_too(tmp_path, missing):
+    """pygeoapi asked them for their type, and answered with an error of the server."""
+    table = frame()[:5].drop(columns="raw")
+    table.loc[missing, "geometry"] = None
+    told = as_csv(features(table, tmp_path / "data.parquet").query(limit=10))
+    assert told["fid"].tolist() == table["fid"].tolist()
+    if len(missing) == 5:
+        assert "x" not in told
+    else:
+        for end, expected in (("x", table.geometry.x), ("y", table.geometry.y)):
+            np.testing.assert_array_equal(told[end], expected)
+
+
+def test_shapes_that_are_no_points_have_no_place_in_csv(loggers):
+    told = as_csv(loggers.query(limit=10))
+    assert told["fid"].tolist() == [f"f{i}" for i in range(6)]
+    assert "x" not in told
+    assert as_csv(loggers.query(limit=3))["x"].tolist() == [0, 1, 2]
