@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell that starts the tests in the background lets them ignore interrupts, Dagster then lets SIGTERM be ignored
+    too, and so do all processes that tests start and mean to end.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

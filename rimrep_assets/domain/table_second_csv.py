@@ -78,17 +78,14 @@ class _Lines:
         simple = options.comment is None and options.encoding.lower().replace("_", "-") in ONE_BYTE_ENDS
         if not simple:
             return None
-        quote = (options.quote or "\n").encode()[-1]
-        ends, size, last = [0], path.stat().st_size, 10
+        odd = [b"\r", b"\n\n", *([options.quote.encode()[-1:]] if options.quote else [])]
+        ends, size, last = [0], path.stat().st_size, b"\n"
         with path.open("rb") as file:
             while piece := file.read(PIECE):
-                found = np.frombuffer(piece, np.uint8)
-                is_end = found == 10
-                empty = bool((is_end[1:] & is_end[:-1]).any()) or (last == 10 and bool(is_end[0]))
-                if empty or (found == 13).any() or (quote != 10 and (found == quote).any()):
+                if any(mark in piece for mark in odd) or (last == b"\n" and piece.startswith(b"\n")):
                     return None
-                ends.append(ends[-1] + int(np.count_nonzero(is_end)))
-                last = int(found[-1])
+                ends.append(ends[-1] + piece.count(b"\n"))
+                last = piece[-1:]
         return cls(path, np.array(ends), size, options.skip_rows + bool(options.header))
 
     def bytes_of(self, row: int, count: int) -> bytes:
