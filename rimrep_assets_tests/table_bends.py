@@ -263,7 +263,7 @@ def zones_forgotten(real: Any) -> Any:
 
 def depth_as_text(real: Any) -> Any:
     """A column without any value loses the type that is declared."""
-    return lambda files, dataset, misfits: {**real(files, dataset), "depth": "string"}
+    return lambda files, dataset, misfits: {**real(files, dataset, misfits), "depth": "string"}
 
 
 def first_letters(cells: pa.Array) -> pa.Array:
