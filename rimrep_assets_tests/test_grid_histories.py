@@ -111,8 +111,8 @@ ALL = pytest.mark.faults
         pytest.param(2, "P1D", "all", 50, marks=ALL),
         pytest.param(3, None, "sst", 50, marks=ALL),
         pytest.param(4, "P1D", "sst", 50, marks=ALL),
-        (5, "P1D", "all", 5),
-        (6, None, "all", 5),
+        (5, "P1D", "all", 3),
+        (6, None, "all", 3),
     ],
 )
 def test_each_of_200_histories_ends_as_a_clean_rebuild_and_touches_only_the_chunks_that_it_must(

@@ -52,7 +52,7 @@ def begun(root: Path, benches: Any, rules: Rules) -> Life:
 
 
 @pytest.mark.parametrize("cadence", [None, pytest.param("P1D", marks=pytest.mark.long)])
-@settings(QUICK, max_examples=8, derandomize=True)
+@settings(QUICK, max_examples=5, derandomize=True)
 @given(steps=st.lists(STEPS, min_size=1, max_size=3))
 def test_what_a_release_says_of_itself_is_what_a_first_release_of_the_same_files_says(
     benches, tmp_path_factory, cadence, steps

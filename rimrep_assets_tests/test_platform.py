@@ -141,6 +141,7 @@ def test_a_taken_port_is_named_and_nothing_is_started(tmp_path):
     assert not (tmp_path / "data" / "up" / "running.json").exists()
 
 
+@pytest.mark.long
 def test_one_port_asked_for_two_parts_is_named_and_nothing_is_started(tmp_path):
     ended = rimrep_process(small_world(tmp_path), "up", "--dagster-port", "54991", "--files-port", "54991")
     assert ended.code == 3
@@ -148,6 +149,7 @@ def test_one_port_asked_for_two_parts_is_named_and_nothing_is_started(tmp_path):
     assert not (tmp_path / "data" / "up" / "running.json").exists()
 
 
+@pytest.mark.long
 def test_of_two_that_start_at_once_the_second_says_so_and_disturbs_nothing(tmp_path):
     world = small_world(tmp_path)
     folder = tmp_path / "data" / "up"

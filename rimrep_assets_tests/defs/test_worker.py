@@ -206,7 +206,9 @@ def test_a_worker_that_breaks_off_says_with_what_code(world, monkeypatch):
     assert f"{TABLE}: its worker ended with exit code 1 and reported nothing" in failure.error.to_string()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [*(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
+)
 def test_the_worker_ends_with_its_run_however_that_is_ended(world, number):
     describe(world)
     command = [sys.executable, "-m", "rimrep_assets.cli", "publish", TABLE]

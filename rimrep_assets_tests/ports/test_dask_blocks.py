@@ -136,6 +136,7 @@ def test_a_worker_killed_half_way_loses_and_doubles_nothing(tmp_path, cluster):
     assert len(history) == 2, "the empty repository and one commit"
 
 
+@pytest.mark.long
 def test_all_workers_killed_commits_nothing_and_the_next_run_finishes(tmp_path, cluster, monkeypatch):
     monkeypatch.setattr(dask_blocks, "TICK_S", 0.2)
     monkeypatch.setattr(dask_blocks.run_tasks, "__defaults__", (1.0,))

@@ -67,12 +67,20 @@ def break_month(world: World, dataset: str, month: str) -> None:
         path.write_bytes(b"\x00not a file of this kind\x00")
 
 
+ORDERS = ("ascending", "descending", "mixed", "at once", "unpartitioned")
+TABLE_AND_LONG_GRID = [TABLE, pytest.param(GRID, marks=pytest.mark.long)]
+"""a grid takes three times as long, and goes the same way; ``make test-faults`` takes both"""
+
+
 def restore_month(world: World, dataset: str, month: str, shift: float = 0.0) -> None:
     (write_month if dataset == TABLE else write_days)(world, month, shift=shift)
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
-@pytest.mark.parametrize("order", ["ascending", "descending", "mixed", "at once", "unpartitioned"])
+@pytest.mark.parametrize(
+    ("order", "dataset"),
+    [(order, TABLE) for order in ORDERS]
+    + [pytest.param(order, GRID, marks=[] if order == "mixed" else pytest.mark.long) for order in ORDERS],
+)
 def test_twelve_months_in_any_order_are_one_release_with_the_values_of_the_source(dataset, order, tmp_path):
     world = described(tmp_path, dataset)
     if order == "unpartitioned":
@@ -131,7 +139,7 @@ def test_a_partition_reads_the_files_of_its_months_alone(dataset, tmp_path):
     assert {file.name for file in look.sources} == set(fetched)
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_a_reissued_month_and_a_withdrawn_one_change_nothing_else(dataset, tmp_path):
     world = described(tmp_path, dataset)
     world.attempt(dataset).publish()
@@ -149,7 +157,7 @@ def test_a_reissued_month_and_a_withdrawn_one_change_nothing_else(dataset, tmp_p
     assert not list(restored.glob("*2024-11*"))
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_what_is_staged_waits_through_a_release_of_others(dataset, tmp_path):
     world = described(tmp_path, dataset)
     stage(world, dataset, *MONTHS[:6])
@@ -163,7 +171,7 @@ def test_what_is_staged_waits_through_a_release_of_others(dataset, tmp_path):
     assert is_published(world, dataset)
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_of_two_runs_that_fold_the_same_months_one_releases_and_nothing_is_lost(dataset, tmp_path):
     world = described(tmp_path, dataset)
     stage(world, dataset, *MONTHS[:6])
@@ -178,7 +186,7 @@ def test_of_two_runs_that_fold_the_same_months_one_releases_and_nothing_is_lost(
     assert is_published(world, dataset)
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_an_older_staging_does_not_undo_a_newer_release(dataset, tmp_path):
     world = described(tmp_path, dataset)
     world.attempt(dataset).publish()
@@ -192,7 +200,7 @@ def test_an_older_staging_does_not_undo_a_newer_release(dataset, tmp_path):
     assert release(world, dataset) is None
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_when_conversion_changed_a_single_month_is_refused_until_all_are_staged(dataset, tmp_path):
     world = described(tmp_path, dataset)
     world.attempt(dataset).publish()
@@ -249,7 +257,7 @@ def test_a_regular_axis_is_filled_whatever_month_comes_first(tmp_path):
     assert same_steps(found, expected)
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_threads_that_stage_different_months_at_once_lose_nothing(dataset, tmp_path):
     world = described(tmp_path, dataset)
     failed: list[BaseException] = []
@@ -280,7 +288,7 @@ World(Path(sys.argv[1])).attempt(sys.argv[2]).stage(sys.argv[3:])
 """
 
 
-@pytest.mark.parametrize("dataset", [TABLE, GRID])
+@pytest.mark.parametrize("dataset", TABLE_AND_LONG_GRID)
 def test_processes_that_stage_different_months_at_once_lose_nothing(dataset, tmp_path):
     world = described(tmp_path, dataset)
     command = [sys.executable, "-c", STAGE, str(tmp_path), dataset]

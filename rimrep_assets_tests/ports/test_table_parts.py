@@ -187,6 +187,7 @@ def test_the_documents_name_the_folder_and_its_parts(three):
     assert "hash" not in record.datapackage["resources"][0]
 
 
+@pytest.mark.long
 def test_frictionless_reads_all_parts_of_the_package_beside_the_release_and_at_the_stable_address(three):
     from frictionless import Package
 
