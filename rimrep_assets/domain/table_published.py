@@ -7,7 +7,6 @@ for files in which something is wrong. Not here: comparing with source files (``
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
@@ -61,18 +60,16 @@ class PublishedReading:
         self._sampled = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
         self._kept: list[pa.Table] = []
         self._digests = RunningDigestsOfMany(len(self._names))
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            for batch, files, rows in read_ahead(version.batches(coded=True)):
-                self._see(batch, files, rows, beside)
+        for batch, files, rows in read_ahead(version.batches(coded=True)):
+            self._see(batch, files, rows)
 
-    def _see(self, batch: pa.RecordBatch, files: Any, rows: Any, beside: ThreadPoolExecutor) -> None:
+    def _see(self, batch: pa.RecordBatch, files: Any, rows: Any) -> None:
         import numpy as np
         import pyarrow as pa
 
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        made = beside.submit(self._check_made, columns, files, rows)
+        self._check_made(columns, files, rows)
         self._digests.see({name: cells for name, cells in columns.items() if name not in self.made}, files, rows)
-        made.result()
         if len(self._sampled):
             keys = (files.astype(np.int64) << ROW_BITS) + rows
             at = np.minimum(np.searchsorted(self._sampled, keys), len(self._sampled) - 1)
