@@ -284,11 +284,11 @@ class _Comparison:
         """What the second reader makes of ``rows``, or why it cannot."""
         import shapely
 
-        failures = (ValueError, KeyError, TypeError, IndexError, StopIteration, OSError, csv.Error, sqlite3.Error)
+        failures = (ValueError, KeyError, TypeError, IndexError, StopIteration, OverflowError, OSError, csv.Error)
         chosen = {int(row) for row in rows}
         try:
             return dict(chosen_rows(self._path, self._dataset, self._schema, self._kinds, chosen, self.name))
-        except (*failures, shapely.errors.ShapelyError) as error:
+        except (*failures, sqlite3.Error, shapely.errors.ShapelyError) as error:
             return error
 
     def hold_chosen(self, read: dict[int, dict[str, Any]] | Exception, published: PublishedReading, count: int) -> None:

@@ -13,7 +13,7 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.table_geometry import bounds_of, bounds_of_points, outside_the_globe
 from rimrep_assets.domain.table_part import ROW
 from rimrep_assets.domain.table_source import makes_points
-from rimrep_assets.domain.table_times import LAST_YEAR
+from rimrep_assets.domain.table_times import FIRST_YEAR, LAST_YEAR
 from rimrep_assets.domain.table_types import MOST_MISFITS
 
 if TYPE_CHECKING:
@@ -59,13 +59,16 @@ def mistimed(columns: Mapping[str, pa.Array], file: str, dataset: Dataset, row: 
     times = columns.get(str(dataset.coordinates.t))
     if times is None or not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
         return []
-    last = pc.max(times)
-    if not last.is_valid or pc.year(last).as_py() <= LAST_YEAR:
+    ends = [pc.year(end(times)).as_py() for end in (pc.min, pc.max)]
+    if ends[0] is None or (ends[0] >= FIRST_YEAR and ends[1] <= LAST_YEAR):
         return []
-    late = np.flatnonzero(np.asarray(pc.fill_null(pc.greater(pc.year(times), LAST_YEAR), False))).tolist()
+    years = pc.year(times)
+    beyond = pc.or_(pc.less(years, FIRST_YEAR), pc.greater(years, LAST_YEAR))
+    late = np.flatnonzero(np.asarray(pc.fill_null(beyond, False))).tolist()
     texts = times.cast(pa.string())
     problems = [
-        f"{file}: row {row + p}: {dataset.coordinates.t} is {texts[p].as_py()}; times lie in the years 1 to {LAST_YEAR}"
+        f"{file}: row {row + p}: {dataset.coordinates.t} is {texts[p].as_py()}; times lie in the years "
+        f"{FIRST_YEAR} to {LAST_YEAR}"
         for p in late[:MOST_MISFITS]
     ]
     return problems + ([f"{file}: and {len(late) - MOST_MISFITS} more rows nearby"] if len(late) > MOST_MISFITS else [])

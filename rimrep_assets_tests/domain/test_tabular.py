@@ -348,3 +348,11 @@ def test_texts_that_are_no_geometry_are_told_by_row(tmp_path, schema):
         DataError, match=r"holds string, not geometry: row 1: 'POLYGON \(\(150', row 3: 'nowhere'; texts"
     ):
         stage_table(path, "in.csv", dataset, schema, tmp_path / "part.parquet")
+
+
+def test_a_time_that_its_zone_moves_before_the_year_1_is_refused(tmp_path):
+    (tmp_path / "in.csv").write_text("lon,lat,t\n1,1,0001-01-01T00:00:00\n1,1,0001-01-02T00:00:00\n")
+    reading = {"convert": {"read_csv": {"timezone": "Australia/Sydney"}}}
+    dataset = table(coordinates={"x": "lon", "y": "lat", "t": "t"}, **reading)
+    with pytest.raises(DataError, match=r"in\.csv: row 0: t is .*times lie in the years 1 to 2999"):
+        stage_table(tmp_path / "in.csv", "in.csv", dataset, None, tmp_path / "p.parquet")
