@@ -40,6 +40,8 @@ _OF_ONE_FILE = re.compile(
 def packing_of(variable: Any, dtype: str) -> Packing:
     """The packing attributes of a NetCDF variable; fills are brought to the stored type where they fit it."""
     held = {name: variable.getncattr(name) for name in variable.ncattrs() if name in PACKING}
+    if not held:
+        return Packing()
     missing = held.get("missing_value")
     return Packing(
         fill=_fitting(held.get("_FillValue"), dtype),

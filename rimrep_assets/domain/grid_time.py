@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 STANDARD = "proleptic_gregorian"
@@ -60,6 +61,7 @@ class TimeUnits:
     """the units, cosmetically normal, reference in UTC: what is published for calendars that are kept"""
 
 
+@lru_cache(maxsize=1024)
 def parse_units(units: str, calendar: str | None) -> TimeUnits:
     """Units such as ``days since 1990-01-01 00:00:00 +10`` of a calendar (None: standard).
 
