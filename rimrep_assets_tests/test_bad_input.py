@@ -252,6 +252,17 @@ CASES: dict[str, tuple[str, Break, int, list[str]]] = {
         2,
         ["again.nc", "heat_2024-01-01.nc", "2024-01-01"],
     ),
+    "an empty file, a cut one, a strange one and two for one time": (
+        GRID,
+        both(
+            file(GRID, "empty.nc", b""),
+            truncated("cut.nc"),
+            other_units,
+            lambda world: write_day(world.source(GRID), 0, shift=1, name="again.nc") and None,
+        ),
+        2,
+        ["empty.nc", "cut.nc", "kelvin_weeks", "again.nc and heat_2024-01-01.nc both cover 2024-01-01T12"],
+    ),
     "a collection and a name that are wrong": (
         TABLE,
         texts(**{"datapackage.json": '{"name": "other"}', "../../collections/reef/collection.jsonnet": "{ id: 'r', "}),

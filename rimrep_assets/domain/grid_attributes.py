@@ -52,6 +52,20 @@ def packing_of(variable: Any, dtype: str) -> Packing:
     )
 
 
+def packing_problems(variable: Any) -> list[str]:
+    """What is wrong with the attributes that unpack: each must be one number, and finite; in words."""
+    import numpy as np
+
+    problems = []
+    for name in (n for n in ("scale_factor", "add_offset") if n in variable.ncattrs()):
+        value = variable.getncattr(name)
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf" or array.size != 1 or not np.isfinite(array).all():
+            told = repr(value) if isinstance(value, str) else array.tolist()
+            problems.append(f"{name} is {told}, not one finite number")
+    return problems
+
+
 def _items(value: Any) -> Iterable[Any]:
     import numpy as np
 

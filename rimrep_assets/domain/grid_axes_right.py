@@ -7,6 +7,7 @@ values (``grid_values``, ``grid_reencoding``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.grid_attributes import references_of
@@ -15,6 +16,9 @@ from rimrep_assets.domain.grid_layout import Span, Variable, Wrap
 from rimrep_assets.domain.grid_reencoding import into_range
 from rimrep_assets.domain.grid_spans import RANGES, Axis, Placing
 from rimrep_assets.domain.grid_values import decode, read_raw
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def put_axes_right(
@@ -37,7 +41,8 @@ def put_axes_right(
             problems.append(f"clip and orient need axes that stand still, and {named[part]!r} {what}")
     if len(problems) > found:
         return dict(variables)
-    axes = {part: _axis(file, named[part], variables[named[part]]) for part in parts}
+    held = {part: variables[named[part]] for part in parts}
+    axes = {part: axis_of(named[part], variable, read_raw(file, variable)) for part, variable in held.items()}
     placing = Placing(axes, clip, orient)
     spans = placing.spans()
     wraps = (
@@ -49,8 +54,9 @@ def put_axes_right(
     return {name: _placed(variable, spans, wraps.get(name)) for name, variable in variables.items()}
 
 
-def _axis(file: RawFile, name: str, variable: Variable) -> Axis:
-    values = decode(read_raw(file, variable), variable.packing)
+def axis_of(name: str, variable: Variable, raw: np.ndarray) -> Axis:
+    """The axis whose stored numbers are ``raw``."""
+    values = decode(raw, variable.packing)
     dtype = "float64" if variable.packing.scales else variable.dtype
     return Axis(name, variable.dims, values, dtype, variable.units)
 

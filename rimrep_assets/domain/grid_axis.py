@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 Overlap = Literal["refuse", "newest_name"]
 """what happens where several files cover one time"""
+OVERLAP_ADVICE = (
+    "declare which of several files gives a time (unite: {overlap: newest_name}, the one whose name sorts last), or "
+    "exclude files"
+)
+CADENCE_ADVICE = (
+    "bring times onto the cadence where they are off by errors of rounding (fix_time: {round: ...}), or take "
+    "layout.cadence out"
+)
 
 
 class Slot(NamedTuple):
@@ -47,10 +55,12 @@ def assign_axis(
     taken, clashes = (apart, {}) if apart is not None else _places_shared(known, cadence, overlap)
     problems = [f"{a} and {b} both cover {_some(times, calendar)}" for (a, b), times in clashes.items()]
     slots = tuple(Slot(time, taken[time][0].digest, taken[time][1]) for time in sorted(taken))
+    advice = [OVERLAP_ADVICE] if problems else []
     if cadence is not None and slots:
-        problems += _off_cadence(slots, taken, cadence, calendar)
+        off = _off_cadence(slots, taken, cadence, calendar)
+        problems, advice = problems + off, advice + ([CADENCE_ADVICE] if off else [])
     if problems:
-        raise DataError(problems)
+        raise DataError(problems, advice="; ".join(advice) + ".")
     return _regular(slots, cadence_us(cadence)) if cadence is not None and slots else slots
 
 

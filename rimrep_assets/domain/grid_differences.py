@@ -41,8 +41,9 @@ def fits_rules(difference: LayoutDifference, convert: Convert) -> bool:
     return False
 
 
-def layout_differences(a: GridLayout, b: GridLayout, values: Mapping[str, str], rules: Unite) -> list[LayoutDifference]:
-    """Every difference of two layouts; ``values`` are axes' values by sha256, for the tolerance of ``rules``."""
+def layout_differences(a: GridLayout, b: GridLayout, rules: Unite) -> list[LayoutDifference]:
+    """Every difference of two layouts, save the values of axes where ``rules`` has a tolerance: that is counted from
+    the axis that is published (``axes_apart``)."""
     found = list(_time_differences(a, b))
     for dim in sorted(a.dimensions.keys() & b.dimensions.keys()):
         if a.dimensions[dim] != b.dimensions[dim]:
@@ -52,7 +53,7 @@ def layout_differences(a: GridLayout, b: GridLayout, values: Mapping[str, str], 
         if one is None or two is None:
             found.append(LayoutDifference("absent", name, _summary(one), _summary(two)))
         else:
-            found += _variable_differences(name, one, two, values, rules.coordinate_tolerance)
+            found += _variable_differences(name, one, two, rules.coordinate_tolerance)
     return found
 
 
@@ -70,9 +71,7 @@ def _time_differences(a: GridLayout, b: GridLayout) -> Iterator[LayoutDifference
             yield LayoutDifference("shape", a.time.name, f"{word} {one}", f"{word} {two}")
 
 
-def _variable_differences(
-    name: str, a: Variable, b: Variable, values: Mapping[str, str], tolerance: float
-) -> Iterator[LayoutDifference]:
+def _variable_differences(name: str, a: Variable, b: Variable, tolerance: float) -> Iterator[LayoutDifference]:
     if a.dims != b.dims:
         yield LayoutDifference("shape", name, f"dimensions {a.dims}", f"dimensions {b.dims}")
     if a.dtype != b.dtype:
@@ -87,21 +86,23 @@ def _variable_differences(
         if one != two:
             yield LayoutDifference("meaning", name, f"{key} {_word(one)}", f"{key} {_word(two)}")
     if a.sha256 != b.sha256 and a.dims == b.dims:
-        yield from _value_difference(name, a, b, values, tolerance)
+        if a.role != "coordinate":
+            yield LayoutDifference("constant", name, "certain values", "other values")
+        elif not tolerance:
+            yield LayoutDifference("axis", name, "certain values", "other values (coordinate_tolerance is 0)")
 
 
 def _word(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _value_difference(
+def axes_apart(
     name: str, a: Variable, b: Variable, values: Mapping[str, str], tolerance: float
 ) -> Iterator[LayoutDifference]:
-    if a.role != "coordinate":
-        yield LayoutDifference("constant", name, "certain values", "other values")
-    elif not tolerance:
-        yield LayoutDifference("axis", name, "certain values", "other values (coordinate_tolerance is 0)")
-    elif a.sha256 is None or b.sha256 is None or not {a.sha256, b.sha256} <= values.keys():
+    """How two axes differ beyond the tolerance; ``values`` are axes' values by sha256."""
+    if a.sha256 == b.sha256 or a.dims != b.dims:
+        return
+    if a.sha256 is None or b.sha256 is None or not {a.sha256, b.sha256} <= values.keys():
         yield LayoutDifference(
             "axis", name, "certain values", "other values, not remembered: read the headers of all files again"
         )

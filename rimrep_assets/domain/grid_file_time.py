@@ -152,6 +152,9 @@ class TimeReading:
             self.problems.append(f"set_time.attribute: the file has no attribute {name!r}{known}")
             return None
         value = self.file.getncattr(name)
+        if step.format is not None and getattr(value, "dtype", None) is not None and value.dtype.kind in "iu":
+            # 20240101, as a number.
+            value = str(value)
         try:
             if not isinstance(value, str):
                 raise ValueError("not a text")
@@ -161,7 +164,8 @@ class TimeReading:
                 moment = datetime.fromisoformat(value.strip())
         except ValueError:
             how = f"as set_time.format {step.format!r} says" if step.format else "ISO 8601 (set_time.format says how)"
-            self.problems.append(f"set_time.attribute: {name} is {str(value)[:60]!r}, which is not a time {how}")
+            told = repr(value[:60]) if isinstance(value, str) else f"the {type(value).__name__} {value}"
+            self.problems.append(f"set_time.attribute: {name} is {told}, which is not a time {how}")
             return None
         return _microseconds(moment)
 

@@ -17,9 +17,10 @@ from rimrep_assets.domain.grid_attributes import (
     declared_attributes,
     meaning_of,
     packing_of,
+    packing_problems,
     references_of,
 )
-from rimrep_assets.domain.grid_axes_right import published_size, put_axes_right
+from rimrep_assets.domain.grid_axes_right import axis_of, published_size, put_axes_right
 from rimrep_assets.domain.grid_file import RawFile, open_raw, refuse_unreadable
 from rimrep_assets.domain.grid_file_time import TimeReading
 from rimrep_assets.domain.grid_layout import (
@@ -33,6 +34,7 @@ from rimrep_assets.domain.grid_layout import (
     Variable,
 )
 from rimrep_assets.domain.grid_mosaic import MosaicFile
+from rimrep_assets.domain.grid_spans import disorder
 from rimrep_assets.domain.grid_steps import ReadGeotiff, ReadNetcdf, ReadZarr
 from rimrep_assets.domain.grid_together import content_of
 from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
@@ -84,6 +86,8 @@ class _Reading:
         if self.problems:
             raise DataError([f"{self.name}: {problem}" for problem in self.problems])
         variables, values = self._hashed(variables, time)
+        if self.problems:
+            raise DataError([f"{self.name}: {problem}" for problem in self.problems])
         layout = GridLayout(dimensions=sizes, variables=variables, time=time)
         grid = FileGrid(
             name=self.name,
@@ -189,6 +193,7 @@ class _Reading:
             if len(set(source_dims)) < len(source_dims):
                 self.problems.append(f"{name}: has a dimension twice {source_dims}; drop it")
                 continue
+            self.problems += [f"{name}: {problem}" for problem in packing_problems(variable)]
             first = self._first_dims(name, roles[name], source_dims, time)
             found[name] = Variable(
                 source=source,
@@ -270,11 +275,15 @@ class _Reading:
         self, variables: Mapping[str, Variable], time: GridTime | None
     ) -> tuple[dict[str, Variable], dict[str, str]]:
         found, values = {}, {}
+        parts = {name: part for part, name in self.dataset.coordinates.named().items()}
         for name, variable in variables.items():
             if time is not None and time.dim in variable.dims:
                 found[name] = variable
                 continue
             array = as_published(read_raw(self.file, variable), variable, variable)
+            if name in parts:
+                problem = disorder(axis_of(name, variable, array), parts[name])
+                self.problems += [problem] if problem else []
             digest = sha256_of(array)
             found[name] = variable.model_copy(update={"sha256": digest})
             if variable.role == "coordinate" and self.dataset.convert.unite.coordinate_tolerance > 0:

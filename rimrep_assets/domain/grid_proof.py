@@ -59,8 +59,9 @@ def prove_grid(
 
     Complete: every value of the blocks by its digest in ``digests`` (those of ``write_grid``; of a block without them
     by reading its files again), variables without time, axes, times, packing, units. Independent: of each file one
-    chunk, chosen by ``seed``, read by other libraries and compared with what was read back, decoded by xarray with
-    the attributes of ``published`` (the same store). The last proof, named ``WHOLE``, is about what belongs to no file.
+    chunk, chosen by ``seed``, read by other libraries and compared with ``published``: the same store, opened by xarray
+    with ``decode_times=False``, because what is no axis is compared as numbers, also where its unit is one of time. The
+    last proof, named ``WHOLE``, is about what belongs to no file.
     Differences are told, not raised. Raises: DataError when a source file cannot be read.
     """
     wanted = sorted(set(blocks))
@@ -238,8 +239,13 @@ class _Proof:
     @cached_property
     def stamps(self) -> np.ndarray | None:
         """The published times as xarray reads them."""
+        import xarray as xr
+
         time = self.state.united.time
-        return self.published[time.name].values if time and time.name in self.published.variables else None
+        if time is None or time.name not in self.published.variables:
+            return None
+        found: np.ndarray = xr.coders.CFDatetimeCoder().decode(self.published.variables[time.name], time.name).values
+        return found
 
     def cut_of(self, digest: str, name: str) -> dict[str, int]:
         """How a file cuts a variable into chunks, along the dimensions that are published as they stand in it."""

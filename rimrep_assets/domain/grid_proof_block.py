@@ -145,6 +145,7 @@ class VariableOfBlock:
                     if hidden:
                         proof.findings.tell(
                             source.file.name,
-                            f"{self.name}: {hidden} values are {published.packing.fill}, which marks times "
-                            "without a file and would be read as missing",
+                            f"{self.name}: {hidden} values are {published.packing.fill}, by which layout.cadence and "
+                            "unite.variables mark times without a value; they would be read as missing. Without "
+                            "these two the numbers are published as they are",
                         )

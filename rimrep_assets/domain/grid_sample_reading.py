@@ -77,7 +77,7 @@ Unread = str
 
 @dataclass
 class OtherReader:
-    """Reads picks of one grid; ``published`` is the store as xarray opens it, undecoded axes included."""
+    """Reads picks of one grid; ``published`` is the store as xarray opens it, times as numbers."""
 
     state: GridState
     dataset: Dataset
@@ -230,7 +230,7 @@ class _Reading:
             told = moment_told(str(step.name), self.pick.file.name)
             assert told is not None
             return np.datetime64(told.replace(tzinfo=None), "us")
-        text = _attributes(self.source)[step.attribute].strip()
+        text = str(_attributes(self.source)[step.attribute]).strip()
         return pd.to_datetime(text, format=step.format or "ISO8601", utc=True).tz_localize(None).to_datetime64()
 
 
@@ -270,6 +270,9 @@ def decoded(raw: np.ndarray, dims: Sequence[str], attributes: Mapping[str, Any])
     import xarray as xr
 
     held = {k: v for k, v in attributes.items() if k not in ("units", "calendar", "dtype")}
+    if raw.dtype.kind == "f" and getattr(held.get("missing_value"), "dtype", raw.dtype).kind == "f":
+        # A double -9999.9 marks the float32 that is nearest to it: netCDF4 masks so, xarray compares as they stand.
+        held |= {"missing_value": held["missing_value"].astype(raw.dtype)} if "missing_value" in held else {}
     variable = xr.Variable(tuple(dims), raw, held)
     found: np.ndarray = xr.conventions.decode_cf_variable("values", variable, decode_times=False).values
     return found

@@ -150,6 +150,44 @@ class Placing:
         found[dim] = spans
 
 
+def disorder(axis: Axis, part: str) -> str | None:
+    """Why readers cannot look a place up on a one-dimensional axis, in words with the rule that helps; None where all
+    is well: every cell has a value, and they ascend or descend."""
+    import numpy as np
+
+    values = axis.values
+    if values.ndim != 1 or values.size == 0:
+        return None
+    if not np.isfinite(values).all():
+        return f"{axis.name} has cells without value, so that nobody knows where they are"
+    steps = np.diff(values)
+    if (steps > 0).all() or (steps < 0).all():
+        return None
+    order = np.argsort(values, kind="stable")
+    equal = np.flatnonzero(np.diff(values[order]) == 0)
+    if equal.size:
+        first, second = sorted(order[equal[0] : equal[0] + 2].tolist())
+        return f"{axis.name} has {values[first]:g} twice, at {first} and {second}"
+    # Against the way of most steps.
+    at = int(np.flatnonzero(np.sign(steps) != (np.sign(steps).sum() >= 0) * 2 - 1)[0])
+    told = f"{axis.name} neither ascends nor descends: {values[at]:g} at {at} is followed by {values[at + 1]:g}"
+    return f"{told}{_rolled(axis) if part == 'x' and axis.in_degrees else ''}"
+
+
+def _rolled(axis: Axis) -> str:
+    """The rule that puts longitudes in order which cross the end of their range; no word where none does."""
+    import numpy as np
+
+    every = np.ones(axis.values.shape, bool)
+    widest: dict[str, float] = {}
+    for words, wrap in RANGES.items():
+        moved = into_range(axis.values, wrap)
+        if np.unique(moved).size == moved.size and len(_ordered(moved, every, None)) <= MOST_SPANS:
+            widest[words] = float(np.diff(np.sort(moved)).max())
+    # A grid that crosses the end of one range has a gap of nearly the whole turn in it.
+    return f"; orient: {{longitude: {min(widest, key=widest.__getitem__)}}} puts it in order" if widest else ""
+
+
 def _between(axis: Axis, low: float, high: float) -> np.ndarray:
     bounds = [_as_stored(axis, bound) for bound in (low, high)]
     inside: np.ndarray = (axis.values >= bounds[0]) & (axis.values <= bounds[1])

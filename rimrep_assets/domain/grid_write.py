@@ -154,6 +154,8 @@ def _write_time(group: zarr.Group, base: GridState | None, state: GridState) -> 
         start = _first_difference([s.time for s in base.axis], [s.time for s in state.axis])
     array: Any = group[time.name]
     if array.shape != numbers.shape:
+        # What stays behind the end of the last chunk is what a new array would have there.
+        array[len(numbers) :] = array.fill_value
         array.resize(numbers.shape)
     if start < len(numbers):
         array[start:] = numbers[start:]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.grid_axis import name_order
+from rimrep_assets.domain.grid_axis import assign_axis, name_order
 from rimrep_assets.domain.grid_chunks import chunk_lengths
-from rimrep_assets.domain.grid_differences import fits_rules, layout_differences
+from rimrep_assets.domain.grid_differences import LayoutDifference, axes_apart, fits_rules, layout_differences
 from rimrep_assets.domain.grid_header import read_header
 from rimrep_assets.domain.grid_layout import (
     Attributes,
@@ -67,12 +67,12 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
     _refuse_impossible(known, dataset)
     differences = _differences(known, dataset)
     if differences:
-        raise DataError(differences, advice=ADVICE)
+        raise DataError([*differences, *_axis_problems(known, dataset)], advice=ADVICE)
     layouts = {h.file.layout: h.layout for h in known}
     united = _United(known, dataset).layout()
     lossy = _lossy(known, united)
     if lossy:
-        raise DataError(lossy, advice=REPACK_ADVICE)
+        raise DataError([*lossy, *_axis_problems(known, dataset)], advice=REPACK_ADVICE)
     files, agreed = _attributes(known)
     state = GridState(
         files=files,
@@ -113,17 +113,48 @@ def _differences(headers: Sequence[GridHeader], dataset: Dataset) -> list[str]:
         by_layout.setdefault(header.file.layout, header)
         values |= header.values
     common = max(names, key=lambda digest: (len(names[digest]), [-ord(c) for c in names[digest][0]]))
+    rules = dataset.convert.unite
+
+    def told(one: str, other: str, found: Iterable[LayoutDifference]) -> list[str]:
+        return [f"{d.subject}: {_named(names[one])} {d.first}; {_named(names[other])} {d.second}" for d in found]
+
     problems = []
     for digest, header in by_layout.items():
-        if digest == common:
-            continue
-        found = layout_differences(by_layout[common].layout, header.layout, values, dataset.convert.unite)
-        problems += [
-            f"{d.subject}: {_named(names[common])} {d.first}; {_named(names[digest])} {d.second}"
-            for d in found
-            if not fits_rules(d, dataset.convert)
-        ]
+        if digest != common:
+            found = layout_differences(by_layout[common].layout, header.layout, rules)
+            problems += told(common, digest, [d for d in found if not fits_rules(d, dataset.convert)])
+    if rules.coordinate_tolerance:
+        # The newest file's axis is published, so it is the one that no file may be farther from.
+        newest = list(dict.fromkeys(header.file.layout for header in _newest_first(headers)))
+        for name in sorted({name for header in headers for name in header.layout.coordinates()}):
+            holders = [digest for digest in newest if name in by_layout[digest].layout.coordinates()]
+            first = by_layout[holders[0]].layout.variables[name]
+            for digest in holders[1:]:
+                other = by_layout[digest].layout.variables[name]
+                problems += told(holders[0], digest, axes_apart(name, first, other, values, rules.coordinate_tolerance))
     return problems
+
+
+def _newest_first(headers: Sequence[GridHeader]) -> list[GridHeader]:
+    """Headers by the last time of their file, the latest first."""
+    return sorted(headers, key=lambda h: (h.file.times[-1:] or (0,), name_order(h.file.name)), reverse=True)
+
+
+def _axis_problems(headers: Sequence[GridHeader], dataset: Dataset) -> list[str]:
+    """What is wrong with the times of files that do not fit each other, so that all is told at once."""
+    calendars = {h.layout.time.calendar for h in headers if h.layout.time is not None}
+    if len(calendars) != 1:
+        return []
+    try:
+        assign_axis(
+            [h.file for h in headers if h.layout.time is not None],
+            dataset.layout.cadence,
+            calendars.pop(),
+            dataset.convert.unite.overlap,
+        )
+    except DataError as error:
+        return list(error.problems)
+    return []
 
 
 def _lossy(headers: Sequence[GridHeader], united: GridLayout) -> list[str]:
@@ -155,8 +186,7 @@ class _United:
     dataset: Dataset
 
     def layout(self) -> GridLayout:
-        newest = sorted(self.headers, key=lambda h: (h.file.times[-1:] or (0,), name_order(h.file.name)), reverse=True)
-        distinct = list({h.file.layout: h.layout for h in newest}.values())
+        distinct = list({h.file.layout: h.layout for h in _newest_first(self.headers)}.values())
         names = self._names(distinct)
         time = distinct[0].time
         variables: dict[str, Variable] = {}

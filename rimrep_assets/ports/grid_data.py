@@ -219,7 +219,10 @@ class GridData:
         import xarray as xr
 
         store = self.repository.read(staged.snapshot)
-        with self.repository.reading_back(), xr.open_zarr(store, consolidated=False, chunks=None) as published:
+        with (
+            self.repository.reading_back(),
+            xr.open_zarr(store, consolidated=False, chunks=None, decode_times=False) as published,
+        ):
             proofs, new_stats = prove_grid(
                 self.repository.group(staged.snapshot),
                 state,
@@ -233,7 +236,7 @@ class GridData:
             )
             proofs = proofs_of_sources(proofs, grid_files(staged.intent.sources, dataset))
             title = str(bench.folder.curated.get("title", bench.id))
-            quicklook = quicklook_of(bench, version, lambda: draw_grid(published, dataset, title))
+            quicklook = quicklook_of(bench, version, lambda: draw_grid(xr.decode_cf(published), dataset, title))
         receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
         facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)

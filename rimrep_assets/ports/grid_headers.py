@@ -37,7 +37,9 @@ class Headers:
         wanted = [(file.name, content_of(file.name, file.digest, dataset)) for file in files]
         remembered = {(file.name, file.digest) for state in states for file in state.files}
         unread = [(key, file) for key, file in zip(wanted, files, strict=True) if key not in remembered]
-        self._read([(key, file) for key, file in unread if key not in self.read])
+        problems = self._read([(key, file) for key, file in unread if key not in self.read])
+        if problems:
+            raise self._all_that_is_wrong(problems, wanted, states)
         if states:
             held = {(file.name, file.digest) for file in states[0].files}
             new = [self.read[key] for key in wanted if key not in held and key in self.read]
@@ -45,10 +47,27 @@ class Headers:
                 state = grown(states[0], new, dataset)
                 if state is not None:
                     return state
-        known = {(h.file.name, h.file.digest): h for state in reversed(states) for h in state.headers()} | self.read
+        known = self._known(states)
         return unite([known[key] for key in wanted], dataset)
 
-    def _read(self, files: Sequence[tuple[tuple[str, str], SourceFile]]) -> None:
+    def _known(self, states: Sequence[GridState]) -> dict[tuple[str, str], GridHeader]:
+        return {(h.file.name, h.file.digest): h for state in reversed(states) for h in state.headers()} | self.read
+
+    def _all_that_is_wrong(
+        self, problems: Sequence[str], wanted: Sequence[tuple[str, str]], states: Sequence[GridState]
+    ) -> DataError:
+        """The ``problems`` of files that cannot be read, with what is wrong between those that can be."""
+        known = self._known(states)
+        readable = [known[key] for key in wanted if key in known]
+        try:
+            if readable:
+                unite(readable, self.bench.folder.dataset)
+        except DataError as error:
+            return DataError([*problems, *error.problems], dataset=self.bench.id, advice=error.advice)
+        return DataError(problems, dataset=self.bench.id)
+
+    def _read(self, files: Sequence[tuple[tuple[str, str], SourceFile]]) -> list[str]:
+        """Read the headers of ``files``; the problems of those that cannot be read."""
         dataset = self.bench.folder.dataset
         problems: list[str] = []
         for number, (key, file) in enumerate(files, start=1):
@@ -59,5 +78,4 @@ class Headers:
                 problems += error.problems
                 continue
             self.bytes_read += file.size
-        if problems:
-            raise DataError(problems, dataset=self.bench.id)
+        return problems

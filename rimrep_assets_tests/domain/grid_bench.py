@@ -152,8 +152,8 @@ class Published:
         self.state = state
         return self
 
-    def xarray(self) -> xr.Dataset:
-        return xr.open_zarr(self.store, consolidated=False, chunks=None)
+    def xarray(self, *, decode_times: bool = True) -> xr.Dataset:
+        return xr.open_zarr(self.store, consolidated=False, chunks=None, decode_times=decode_times)
 
     def content(self) -> dict[str, Any]:
         """Every array's raw values and attributes, and every key that is stored."""
@@ -171,13 +171,13 @@ class Published:
     def prove(self, seed: int = 1) -> list[FileProof]:
         assert self.state is not None
         every, opener = changed_blocks(None, self.state, self.state.chunk), self.open_source
-        with self.xarray() as seen:
+        with self.xarray(decode_times=False) as seen:
             return prove_grid(self.group, self.state, every, self.dataset, opener, seed, seen, self.digests)[0]
 
     def stats(self) -> Any:
         assert self.state is not None
         every = changed_blocks(None, self.state, self.state.chunk)
-        with self.xarray() as seen:
+        with self.xarray(decode_times=False) as seen:
             return prove_grid(self.group, self.state, every, self.dataset, self.open_source, 1, seen)[1]
 
 

@@ -245,3 +245,15 @@ def test_a_late_edition_whose_steps_are_unsorted_is_written_where_they_belong(tm
         expected = both.sortby("time").load()
     np.testing.assert_array_equal(seen["sst"].values, expected["sst"].values)
     np.testing.assert_array_equal(seen["time"].values, expected["time"].values)
+
+
+def test_a_day_that_stands_as_a_number_in_an_attribute_is_read_by_its_format(tmp_path):
+    paths = planes(tmp_path)
+    for path, day in zip(paths, (20200301, 20200302), strict=True):
+        with netCDF4.Dataset(str(path), "a") as file:
+            file.day = np.int32(day)
+    dataset = grid_dataset(steps={"set_time": {"attribute": "day", "format": "%Y%m%d"}})
+    found = proven(dataset, paths)["time"].values
+    assert found.astype("M8[D]").tolist() == [np.datetime64("2020-03-01").item(), np.datetime64("2020-03-02").item()]
+    with pytest.raises(DataError, match="day is the int32 20200301, which is not a time ISO 8601"):
+        Published(grid_dataset(steps={"set_time": {"attribute": "day"}})).to(*paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import netCDF4
 import numpy as np
 import pytest
 import zarr
@@ -173,7 +174,13 @@ def told_without_reading(published: Published) -> dict[str, str]:
     whole = Published(published.dataset).to(*published.paths.values())
     every = range(3)
     proofs, _ = grid_proof_module.prove_grid(
-        published.group, published.state, every, published.dataset, published.open_source, 1, whole.xarray()
+        published.group,
+        published.state,
+        every,
+        published.dataset,
+        published.open_source,
+        1,
+        whole.xarray(decode_times=False),
     )
     return {p.name: "\n".join(p.differences) for p in proofs if not p.holds}
 
@@ -188,7 +195,10 @@ def test_a_source_that_changed_under_our_hands_is_named(published):
 def test_a_value_that_equals_the_fill_we_added_is_named(tmp_path):
     paths = [Sample(times=[d], fill=None, base=-32_770 if d else 0).write(tmp_path / f"{d}.nc") for d in (0, 2)]
     published = Published(grid_dataset(layout={"cadence": "P1D"})).to(*paths)
-    assert "values are -32767, which marks times without a file" in told(published)["2.nc"]
+    assert (
+        "values are -32767, by which layout.cadence and unite.variables mark times without a value"
+        in told(published)["2.nc"]
+    )
 
 
 def test_unpacked_values_are_proven_and_one_wrong_value_is_named(tmp_path):
@@ -293,3 +303,34 @@ def test_a_scale_of_float32_is_proven_although_json_makes_it_float64(tmp_path):
     assert told(published) == {}
     published.group["sst"][...] = published.group["sst"][...] + np.int16(1)
     assert "independent reader" in "\n".join(told(published, seed)["a.nc"] for seed in range(6))
+
+
+@pytest.mark.parametrize("units", ["seconds since 1981-01-01 00:00:00", "days"])
+def test_data_in_units_of_time_is_proven_as_numbers_whatever_is_sampled(tmp_path, units):
+    dataset = grid_dataset(layout={"chunks": {"time": 2}})
+    files = [
+        Sample(times=[d], base=9 * d, extra=("observed",), without=("flag",)).write(tmp_path / f"{d}.nc")
+        for d in range(5)
+    ]
+    for path in files:
+        with netCDF4.Dataset(str(path), "a") as file:
+            file.variables["observed"].units = units
+            file.variables["observed"].delncattr("standard_name")
+    grid = Published(dataset).to(*files)
+    for seed in range(6):
+        assert {p.name for p in grid.prove(seed) if not p.holds} == set()
+    grid.group["observed"][3] = np.asarray(grid.group["observed"][3]) + 1
+    assert "3.nc" in told(grid)
+
+
+def test_a_missing_value_of_another_width_hides_the_number_that_is_nearest_to_it(tmp_path):
+    path = tmp_path / "a.nc"
+    with netCDF4.Dataset(str(Sample(times=[0], without=("flag", "depth")).write(path)), "a") as file:
+        bent = file.createVariable("wide", "f4", ("time", "lat", "lon"), fill_value=np.float32(1e20))
+        bent.missing_value = np.float64(-9999.9)
+        bent.set_auto_mask(False)
+        bent[:] = np.where(np.arange(12) % 5, np.arange(12), -9999.9).reshape(1, 4, 3)
+        expected = np.ma.masked_equal(bent[:], np.float32(-9999.9)).mask
+    grid = Published(grid_dataset(steps={"read_netcdf": {"drop": ["sst"]}})).to(path)
+    assert told(grid) == {}
+    np.testing.assert_array_equal(np.isnan(grid.xarray()["wide"].values), expected)

@@ -170,7 +170,8 @@ def test_longitudes_are_rolled_into_the_other_way_of_counting(tmp_path, lon, way
 def test_files_that_count_longitudes_differently_become_one_grid_with_orient(tmp_path):
     east = replace(BASE, lon=np.array([170.0, 180.0, 190.0]))
     west = replace(NEXT, lon=np.array([170.0, 180.0, -170.0]))
-    assert "lon: 0.nc has certain values" in refusal(tmp_path, {}, east, west)
+    assert "1.nc: lon neither ascends nor descends: 180 at 1 is followed by -170" in refusal(tmp_path, {}, east, west)
+    assert "lon: 0.nc has certain values" in refusal(tmp_path, {}, east, replace(west, lon=east.lon - 1))
     grid = published(tmp_path, {"orient": {"longitude": "0..360"}}, east, west).xarray()
     assert grid["lon"].values.tolist() == [170, 180, 190]
     for number in (0, 1):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rimrep_assets.domain.grid_layout import Variable, Wrap
 from rimrep_assets.domain.grid_reencoding import wrapped
-from rimrep_assets.domain.grid_spans import Axis, Placing
+from rimrep_assets.domain.grid_spans import Axis, Placing, disorder
 from rimrep_assets.domain.grid_steps import Clip, Orient
 from rimrep_assets.domain.grid_values import places
 
@@ -60,3 +61,28 @@ def test_a_longitude_in_a_range_is_the_same_meridian(values, ends):
     assert ((found >= ends[0] - 1e-3) & (found <= ends[1] + 1e-3)).all()
     turns = (found - np.array(values)) / 360
     np.testing.assert_allclose(turns, np.round(turns), atol=1e-9)
+
+
+@given(st.lists(st.floats(-540, 540, allow_nan=False), min_size=1, max_size=6))
+def test_an_axis_is_in_order_exactly_when_sorting_changes_nothing(values):
+    told = disorder(Axis("lat", ("lat",), np.array(values), "float64"), "y")
+    in_order = any(values == sorted(set(values), reverse=way) for way in (False, True))
+    assert (told is None) == in_order
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([358, 359, 0, 1, 2], "lon neither ascends nor descends: 359 at 1 is followed by 0; "
+         "orient: {longitude: -180..180} puts it in order"),
+        ([178, 179, -180, -179], "179 at 1 is followed by -180; orient: {longitude: 0..360} puts it in order"),
+        ([10, 50, 20, 60, 30, 70], "lon neither ascends nor descends: 50 at 1 is followed by 20"),
+        ([10, 20, 20, 40], "lon has 20 twice, at 1 and 2"),
+        ([10, 20, 10], "lon has 10 twice, at 0 and 2"),
+        ([10, np.nan, 30], "lon has cells without value"),
+    ],
+)  # fmt: skip
+def test_an_axis_in_disorder_is_told_with_the_rule_that_helps(values, words):
+    told = disorder(Axis("lon", ("lon",), np.array(values, "f8"), "float64", "degrees_east"), "x")
+    assert words in told
+    assert ("orient" in told) == ("orient" in words)

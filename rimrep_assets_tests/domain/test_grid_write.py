@@ -222,3 +222,11 @@ def test_an_icechunk_session_takes_the_same_writes(tmp_path):
     for name, array in plain.group.arrays():
         np.testing.assert_array_equal(array[...], group[name][...])
         assert dict(array.attrs) == dict(group[name].attrs)
+
+
+def test_a_series_that_got_shorter_is_stored_byte_for_byte_as_one_that_was_never_longer(tmp_path):
+    paths = [Sample(times=[d], base=d).write(tmp_path / f"{d}.nc") for d in range(5)]
+    dataset = grid_dataset(layout={"chunks": {"time": 3}})
+    shorter, never_longer = Published(dataset).to(*paths).to(*paths[:4]), Published(dataset).to(*paths[:4])
+    stored = [{k: v.to_bytes() for k, v in grid.store._store_dict.items()} for grid in (shorter, never_longer)]
+    assert stored[0] == stored[1]

@@ -112,7 +112,7 @@ def test_one_odd_record_variable_is_not_padded(tmp_path):
         file.createDimension("n", 3)
         file.createDimension("m", 1)
         for name, dim in (("lat", "n"), ("lon", "m")):
-            file.createVariable(name, "f4", (dim,))[:] = 1
+            file.createVariable(name, "f4", (dim,))[:] = np.arange(file.dimensions[dim].size)
         file.createVariable("v", "i1", ("r", "n"))[:] = np.ones((5, 3))
     dataset = grid_dataset(coordinates={"x": "lon", "y": "lat"})
     assert read_header(path, "a.nc", "x", dataset).layout.dimensions["r"] == 5
@@ -258,3 +258,50 @@ def test_a_month_and_its_republished_twin_are_named(shared):
     headers = [header_of(shared(f"data/a_gridded/ereefs_gbr4_months/{n}"), dataset) for n in names]
     with pytest.raises(DataError, match=r"2018-12\.nc and gbr4_simple_2018-12_modified\.nc both cover 2018-11-30T14"):
         unite(headers, dataset)
+
+
+def test_a_file_whose_axes_are_in_disorder_is_refused_with_all_of_them(tmp_path):
+    lat, lon = np.array([-10.0, -10.5, -10.5, -11.0]), np.array([359.0, 0.0, 1.0])
+    text = refusal(tmp_path, grid_dataset(), replace(BASE, lat=lat, lon=lon))
+    assert "0.nc: lat has -10.5 twice, at 1 and 2" in text
+    assert "0.nc: lon neither ascends nor descends: 359 at 0 is followed by 0; orient: {longitude: -180..180}" in text
+
+
+def test_what_orient_puts_in_order_is_no_disorder(tmp_path):
+    dataset = grid_dataset(steps={"orient": {"longitude": "-180..180"}})
+    assert united(tmp_path, dataset, replace(BASE, lon=np.array([359.0, 0.0, 1.0]))).united.dimensions["lon"] == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, "0.01", [1.0, 2.0]])
+@pytest.mark.parametrize("name", ["scale_factor", "add_offset"])
+def test_packing_that_is_no_number_is_refused_by_name(tmp_path, name, value):
+    bent = replace(BASE, scale=None, offset=None, sst_attributes={name: value})
+    assert f"0.nc: sst: {name} is" in refusal(tmp_path, grid_dataset(), bent)
+
+
+def test_no_file_lies_farther_from_the_published_axis_than_the_tolerance(tmp_path):
+    dataset = grid_dataset(steps={"unite": {"coordinate_tolerance": 0.5}})
+    files = [replace(BASE, times=[n], lat=LAT + moved) for n, moved in enumerate((0.0, -0.4, 0.4))]
+    assert united(tmp_path, dataset, *files[:2]).files
+    text = refusal(tmp_path, dataset, *files)
+    assert (
+        "lat: 2.nc has certain values; 1.nc has values that differ by up to 0.8 (coordinate_tolerance is 0.5)" in text
+    )
+    assert "0.nc" not in text
+
+
+def test_differences_between_files_and_their_overlap_are_told_at_once(tmp_path):
+    kelvin = replace(BASE, times=[0], sst_attributes={"units": "K"})
+    text = refusal(tmp_path, grid_dataset(), replace(BASE, times=[0]), kelvin)
+    assert "0.nc and 1.nc both cover 2020-01-01T00:00:00Z" in text
+    assert "unit K" in text
+
+
+def test_the_rule_for_an_overlap_and_for_times_off_the_cadence_is_named(tmp_path):
+    text = refusal(tmp_path, grid_dataset(), replace(BASE, times=[0]), replace(BASE, times=[0], base=7))
+    assert "both cover" in text
+    assert "unite: {overlap: newest_name}" in text
+    text = refusal(tmp_path, grid_dataset(layout={"cadence": "P1D"}), replace(BASE, times=[0, 1.2]))
+    assert "off the cadence" in text
+    assert "fix_time: {round: ...}" in text
+    assert "overlap" not in text
