@@ -24,6 +24,8 @@ from rimrep_assets.domain.strict_model import nearest
 
 ROUNDING_SHARE = 10
 """``fix_time.round`` moves no time by more than the step divided by this"""
+GREGORIAN_SINCE = -12_219_292_800_000_000
+"""1582-10-15 in microseconds since 1970: from then on dates of CF's ``standard`` calendar are those of ISO 8601"""
 _TOLD = 5
 
 
@@ -139,6 +141,13 @@ class TimeReading:
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
             return (), ()
+        if units.calendar == STANDARD and min(times) < GREGORIAN_SINCE and not _is_proleptic(variable):
+            first = iso_time(min(times), STANDARD)
+            self.problems.append(
+                f"{name}: has times before 1582-10-15, which its calendar counts by Julian years; published they have "
+                f"other dates ({first} is the first of them); have them written in proleptic_gregorian"
+            )
+            return (), ()
         problems, fixed, positions = put_right(times, self.dataset.convert.fix_time, units.calendar)
         more = len(problems) - _TOLD
         told = problems[:_TOLD] + ([f"and {more} more"] if more > 0 else [])
@@ -175,6 +184,10 @@ class TimeReading:
             self.problems.append(f"set_time.name: the file's name does not match {step.name!r}")
             return None
         return _microseconds(moment)
+
+
+def _is_proleptic(variable: Any) -> bool:
+    return str(getattr(variable, "calendar", "")).strip().lower() == "proleptic_gregorian"
 
 
 def _microseconds(moment: datetime) -> int:

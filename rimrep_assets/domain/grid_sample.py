@@ -111,6 +111,9 @@ def _same_time(stamp: Any, ours: Any, slack: int) -> bool:
 
     if isinstance(stamp, np.datetime64) != isinstance(ours, np.datetime64):
         return False
+    if not isinstance(stamp, np.datetime64) and {stamp.calendar, ours.calendar} == {"standard", "proleptic_gregorian"}:
+        # The same days, which xarray names by two calendars where a series reaches beyond 1678.
+        stamp, ours = (one.change_calendar("proleptic_gregorian") for one in (stamp, ours))
     apart = stamp - ours
     microseconds = apart / np.timedelta64(1, "us") if isinstance(apart, np.timedelta64) else apart.total_seconds() * 1e6
     return bool(abs(microseconds) <= slack)

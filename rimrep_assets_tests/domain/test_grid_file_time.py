@@ -257,3 +257,22 @@ def test_a_day_that_stands_as_a_number_in_an_attribute_is_read_by_its_format(tmp
     assert found.astype("M8[D]").tolist() == [np.datetime64("2020-03-01").item(), np.datetime64("2020-03-02").item()]
     with pytest.raises(DataError, match="day is the int32 20200301, which is not a time ISO 8601"):
         Published(grid_dataset(steps={"set_time": {"attribute": "day"}})).to(*paths)
+
+
+@pytest.mark.parametrize("calendar", ["standard", "gregorian", None, "proleptic_gregorian"])
+def test_a_series_that_reaches_beyond_1678_is_proven(tmp_path, calendar):
+    path = Sample(times=[0, 1], units="days since 1582-10-15", calendar=calendar).write(tmp_path / "a.nc")
+    found = proven(grid_dataset(), [path])["time"].values
+    assert [moment.isoformat() for moment in found] == ["1582-10-15T00:00:00", "1582-10-16T00:00:00"]
+
+
+def test_dates_of_the_julian_years_are_refused_because_readers_would_see_others(tmp_path):
+    files = {
+        calendar: Sample(times=[0], units="days since 1582-10-04", calendar=calendar).write(tmp_path / f"{calendar}.nc")
+        for calendar in ("standard", "julian", "proleptic_gregorian")
+    }
+    with pytest.raises(DataError, match=r"time: has times before 1582-10-15, .* \(1582-10-14T00:00:00Z is the first"):
+        header_of(files["standard"], grid_dataset())
+    for calendar in ("julian", "proleptic_gregorian"):
+        found = proven(grid_dataset(), [files[calendar]])["time"].values
+        assert found[0].isoformat() == "1582-10-04T00:00:00"
