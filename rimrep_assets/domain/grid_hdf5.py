@@ -12,10 +12,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.byte_spans import ByteSpan
+from rimrep_assets.domain.errors import RimrepError
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
+
 if TYPE_CHECKING:
+    import h5py
     import numpy as np
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
@@ -51,6 +56,7 @@ class ChunkIndex:
     filters: tuple[int, ...]
     """in the order in which they were applied"""
     fill: Any
+    """of numbers; None of what else is stored"""
     stored: dict[tuple[int, ...], Stored]
     """by the number of the chunk along each dimension; absent where nothing was ever written"""
 
@@ -69,24 +75,86 @@ class ChunkIndex:
         ]
         yield from product(*spans)
 
+    def spans(self, window: Window) -> list[ByteSpan]:
+        """The bytes of the file that reading ``window`` needs; none where nothing was ever written."""
+        part = tuple(slice(w.start, min(w.stop, size)) for w, size in zip(window, self.shape, strict=True))
+        if any(w.start >= w.stop for w in part):
+            return []
+        if not self.filters and self.chunks == self.shape:
+            return [span for whole in self.stored.values() for span in self._planes(whole, part)]
+        places = (self.stored.get(number) for number in self.touching(part))
+        return [(place.offset, place.offset + place.size) for place in places if place is not None]
 
-def chunk_indexes(path: Path, names: Sequence[str]) -> dict[str, ChunkIndex]:
+    def _planes(self, whole: Stored, window: Window) -> Iterator[ByteSpan]:
+        """Of values that lie plainly one behind the other: of each plane of the last two dimensions the stretch from
+        the first value that is wanted to the last."""
+        steps = [prod(self.shape[axis + 1 :]) * self.dtype.itemsize for axis in range(len(self.shape))]
+        first = [part.start for part in window[-2:]]
+        last = [part.stop - 1 for part in window[-2:]]
+        for plane in product(*(range(part.start, part.stop) for part in window[:-2])):
+            ends = [
+                whole.offset + sum(at * step for at, step in zip((*plane, *corner), steps, strict=True))
+                for corner in (first, last)
+            ]
+            yield ends[0], ends[1] + self.dtype.itemsize
+
+
+def chunk_indexes(source: LocalFile, names: Sequence[str]) -> dict[str, ChunkIndex]:
     """The index of each variable (by its name in the file) that the fast way can read; others are left out.
 
     Empty for a file that is not HDF5. Known are numbers, contiguous or in chunks, with deflate, shuffle and Fletcher's
     checksum; not known: other filters, external or virtual storage, text.
     """
+    places = chunk_places(source, names)
+    return {name: index for name, index in places.items() if index is not None and _is_decodable(index)}
+
+
+def chunk_places(source: LocalFile, names: Sequence[str]) -> dict[str, ChunkIndex | None]:
+    """Where in the file the values of each variable lie, whatever their filters.
+
+    None where that is not known: no such variable, external or virtual storage, texts of any length. Empty for a file
+    that is not HDF5. Raises (of a file that is partly here): Unavailable, DataError.
+    """
+    if isinstance(source, PartialFile):
+        unknown = [name for name in names if name not in source.indexes]
+        if unknown:
+            source.indexes |= _places_in_stream(source, unknown)
+        return {name: source.indexes[name] for name in names}
     import h5py
 
-    if not h5py.is_hdf5(path):
+    if not h5py.is_hdf5(source):
         return {}
-    found = {}
-    with h5py.File(path, "r") as file:
-        for name in names:
-            held = file.get(name, getclass=True) is h5py.Dataset and _index_of(file[name])
-            if held and _is_sane(held, path.stat().st_size):
-                found[name] = held
+    with h5py.File(source, "r") as file:
+        return _places(file, names, source.stat().st_size)
+
+
+def _places_in_stream(source: PartialFile, names: Sequence[str]) -> dict[str, ChunkIndex | None]:
+    import h5py
+
+    stream = source.stream()
+    try:
+        with h5py.File(stream, "r") as file:
+            return _places(file, names, source.size)
+    except (OSError, RuntimeError, RimrepError):
+        if stream.failed is not None:
+            raise stream.failed from None
+        raise
+
+
+def _places(file: h5py.File, names: Sequence[str], size: int) -> dict[str, ChunkIndex | None]:
+    import h5py
+
+    found: dict[str, ChunkIndex | None] = {}
+    for name in names:
+        index = _index_of(file[name]) if file.get(name, getclass=True) is h5py.Dataset else None
+        found[name] = index if index is not None and _is_sane(index, size) else None
     return found
+
+
+def _is_decodable(index: ChunkIndex) -> bool:
+    """Whether the fast way knows the filters, and what kind of numbers they hide."""
+    is_number = index.dtype.kind in "iuf" and not index.dtype.metadata
+    return is_number and bool(index.shape) and 0 not in index.shape and set(index.filters) <= _KNOWN
 
 
 def _is_sane(index: ChunkIndex, file_size: int) -> bool:
@@ -95,23 +163,21 @@ def _is_sane(index: ChunkIndex, file_size: int) -> bool:
     return within and (not index.filters or index.chunk_bytes <= LARGEST_CHUNK)
 
 
-def _index_of(dataset: Any) -> ChunkIndex | None:
+def _index_of(dataset: h5py.Dataset) -> ChunkIndex | None:
     import h5py
 
     plan = dataset.id.get_create_plist()
-    kinds = {h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS}
-    if dataset.dtype.kind not in "iuf" or dataset.ndim == 0 or plan.get_layout() not in kinds or dataset.size == 0:
-        return None
-    if dataset.dtype.metadata or plan.get_external_count():
+    if dataset.shape is None or dataset.dtype.hasobject or plan.get_external_count():
         return None
     filters = tuple(plan.get_filter(number)[0] for number in range(plan.get_nfilters()))
-    if not set(filters) <= _KNOWN:
-        return None
+    fill = dataset.fillvalue if dataset.dtype.kind in "iuf" else None
     if plan.get_layout() == h5py.h5d.CONTIGUOUS:
         chunks, stored = dataset.shape, _contiguous(dataset)
-    else:
+    elif plan.get_layout() == h5py.h5d.CHUNKED:
         chunks, stored = dataset.chunks, _chunked(dataset)
-    return ChunkIndex(dataset.shape, chunks, dataset.dtype, filters, dataset.fillvalue, stored)
+    else:
+        return None
+    return ChunkIndex(dataset.shape, chunks, dataset.dtype, filters, fill, stored)
 
 
 def _contiguous(dataset: Any) -> dict[tuple[int, ...], Stored]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.grid_file import format_of
 from rimrep_assets.domain.grid_zarr import opened_store
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +23,14 @@ _RAW: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_
 
 
 @contextmanager
-def open_otherwise(path: Path) -> Iterator[Any]:
+def open_otherwise(source: LocalFile) -> Iterator[Any]:
     """The file, undecoded: ``variables`` by name, each with ``shape``, ``attrs`` and an index that takes slices, and
     the file's ``attrs``. Raises: what the libraries raise.
     """
     import xarray as xr
 
+    # This reader asks nobody before it reads.
+    path = source.whole() if isinstance(source, PartialFile) else source
     kind = format_of(path)
     with ExitStack() as opened:
         if kind in ("geotiff", "together"):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.ports.catalog import Catalog, DatasetFolder, open_catalog
 from rimrep_assets.ports.object_store import ObjectStore, S3Access, open_store
@@ -21,6 +22,7 @@ from rimrep_assets.ports.projector import silent
 from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.earthdata_login import EarthdataAccess
+from rimrep_assets.ports.sources.http_ranges import RangedFolder
 from rimrep_assets.ports.sources.open_source import source_for
 from rimrep_assets.ports.sources.protocol import SourceFolder
 
@@ -158,6 +160,25 @@ class Workbench:
             target.mkdir(parents=True, exist_ok=True)
             self._fetched[key] = self.source.fetch(file, target)
         return self._fetched[key]
+
+    @cached_property
+    def _opened(self) -> dict[str, LocalFile]:
+        return {}
+
+    def open(self, file: SourceFile) -> LocalFile:
+        """A source file for who can say which bytes he reads: partly here where its source is read by ranges, else as
+        ``fetch`` brings it. Raises: Unavailable, DataError."""
+        if not isinstance(self.source, RangedFolder):
+            return self.fetch(file)
+        key = f"{file.name}:{file.digest}"
+        if key not in self._opened:
+            self._opened[key] = self.source.open(file, self.fetched / file.digest[:16], self.progress)
+        return self._opened[key]
+
+    @property
+    def bytes_in_parts(self) -> int:
+        """How much was fetched so far of files that are partly here."""
+        return sum(file.bytes_read for file in self._opened.values() if isinstance(file, PartialFile))
 
     @property
     def fetched(self) -> Path:
