@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.errors import RimrepError
 from rimrep_assets.domain.grid_file import format_of
 from rimrep_assets.domain.grid_zarr import opened_store
 from rimrep_assets.domain.partial_file import LocalFile, PartialFile
@@ -29,9 +30,11 @@ def open_otherwise(source: LocalFile) -> Iterator[Any]:
     """
     import xarray as xr
 
-    # This reader asks nobody before it reads.
-    path = source.whole() if isinstance(source, PartialFile) else source
-    kind = format_of(path)
+    if isinstance(source, PartialFile):
+        with _in_parts(source) as found:
+            yield found
+        return
+    path, kind = source, format_of(source)
     with ExitStack() as opened:
         if kind in ("geotiff", "together"):
             yield opened.enter_context(_rasters(path))
@@ -42,6 +45,21 @@ def open_otherwise(source: LocalFile) -> Iterator[Any]:
             )
         else:
             yield opened.enter_context(xr.open_dataset(path, engine=_engine(path), **_RAW))
+
+
+@contextmanager
+def _in_parts(source: PartialFile) -> Iterator[Any]:
+    """HDF5 itself asks for what it reads. Raises, besides what the libraries do: Unavailable, DataError."""
+    import xarray as xr
+
+    stream = source.stream()
+    try:
+        with xr.open_dataset(stream, engine="h5netcdf", **_RAW) as found:
+            yield found
+    except (OSError, RuntimeError, RimrepError):
+        if stream.failed is not None:
+            raise stream.failed from None
+        raise
 
 
 def _engine(path: Path) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rimrep_assets.domain.grid_file import RawFile, RawVariable
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-SIEVE_BYTES = 1024 * 1024
+SIEVE_BYTES = 256 * 1024
 """of plain values HDF5 reads ahead into a buffer (64 KiB unless told otherwise), and answers later readings from it; so
 much behind what is wanted is brought too, or such a reading would be answered with a hole"""
 

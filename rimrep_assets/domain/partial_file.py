@@ -53,10 +53,13 @@ class PartialFile:
 
     @classmethod
     def made(cls, path: Path, size: int, fetch: Fetch, threads: Executor) -> PartialFile:
-        """A new one at ``path``, of which nothing is there yet."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.truncate(size)
+        """A new one at ``path``, of which nothing is there yet. Raises: Unavailable where the disk does not take it."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.truncate(size)
+        except (OSError, OverflowError) as error:
+            raise Unavailable(f"{path.name}: there is no place for its {size} bytes ({error})") from error
         return cls(path, size, fetch, threads)
 
     def bring(self, spans: Iterable[ByteSpan]) -> None:
@@ -96,15 +99,22 @@ class PartialFile:
             data = self.fetch(start, stop)
             if len(data) != stop - start:
                 raise Unavailable(f"{self.path.name}: {len(data)} bytes came, {stop - start} were asked for")
-            with self.path.open("r+b") as file:
-                file.seek(start)
-                file.write(data)
+            self._write(start, data)
             with self._lock:
                 self._there = joined([*self._there, span])
                 self.bytes_read += len(data)
         finally:
             with self._lock:
                 del self._coming[span]
+
+    def _write(self, start: int, data: bytes) -> None:
+        try:
+            with self.path.open("r+b") as file:
+                file.seek(start)
+                file.write(data)
+        except OSError as error:
+            # Whoever opens the file catches OSError, and would say that the provider's file is damaged.
+            raise Unavailable(f"{self.path.name} cannot be kept on this machine ({error.strerror})") from error
 
 
 LocalFile: TypeAlias = Path | PartialFile

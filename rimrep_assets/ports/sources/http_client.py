@@ -148,10 +148,10 @@ class HttpClient:
             return f"it answers status {response.status_code} to a range"
         announced = transfer.expected or 0
         try:
-            self._refuse_too_large(without_query(str(response.url)), announced)
+            self.refuse_too_large(without_query(str(response.url)), announced)
             while block := response.raw.read(1 << 20, decode_content=False):
                 transfer.add(block)
-                self._refuse_too_large(without_query(str(response.url)), transfer.size)
+                self.refuse_too_large(without_query(str(response.url)), transfer.size)
                 out.write(block)
         except (HTTPError, requests.RequestException, ConnectionError, TimeoutError) as error:
             return f"the transfer broke after {transfer.size} bytes ({innermost(error)})"
@@ -159,7 +159,8 @@ class HttpClient:
             return ""
         return f"the connection ended after {transfer.size} of {transfer.expected} bytes"
 
-    def _refuse_too_large(self, url: str, size: int) -> None:
+    def refuse_too_large(self, url: str, size: int) -> None:
+        """Raise DataError for more than ``max_bytes``."""
         if self.max_bytes is not None and size > self.max_bytes:
             raise DataError(f"{url} is larger than the {self.max_bytes} bytes that are allowed")
 

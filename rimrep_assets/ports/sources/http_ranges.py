@@ -74,6 +74,7 @@ class RangedFolder(HttpFolder):
         if _strong(etag) is None and modified is None:
             words = f"the server of {self.url} tells neither a strong ETag nor Last-Modified, by which to know a file"
             raise DefinitionError(words, advice=NOT_SO)
+        self.client.refuse_too_large(address, int(size.groups()[-1]))
         file = SourceFile(
             name=name,
             digest="",
@@ -128,7 +129,7 @@ class RangedFolder(HttpFolder):
 
 @dataclass(frozen=True)
 class Version:
-    """One version of the file at ``address``: by its strong ETag, or where that is None by the time of its last change."""
+    """One version of the file at ``address``: by its strong ETag, else (None) by the time of its last change."""
 
     client: HttpClient
     address: str
