@@ -1,7 +1,7 @@
 """Stretches of bytes in a file: which of them are wanted, there, and lacking.
 
 Here belongs the arithmetic, as pure functions. Not here: fetching (``partial_file``), or what stands in the bytes
-(``grid_hdf5``).
+(``grid_hdf5_index``).
 """
 
 from __future__ import annotations

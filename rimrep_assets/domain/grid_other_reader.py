@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.errors import RimrepError
 from rimrep_assets.domain.grid_file import format_of
 from rimrep_assets.domain.grid_zarr import opened_store
 from rimrep_assets.domain.partial_file import LocalFile, PartialFile
@@ -56,10 +55,8 @@ def _in_parts(source: PartialFile) -> Iterator[Any]:
     try:
         with xr.open_dataset(stream, engine="h5netcdf", **_RAW) as found:
             yield found
-    except (OSError, RuntimeError, RimrepError):
-        if stream.failed is not None:
-            raise stream.failed from None
-        raise
+    finally:
+        stream.tell_failure()
 
 
 def _engine(path: Path) -> Any:

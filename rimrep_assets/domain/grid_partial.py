@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.byte_spans import ByteSpan
 from rimrep_assets.domain.errors import DataError, RimrepError
-from rimrep_assets.domain.grid_hdf5 import ChunkIndex, Window, chunk_places
+from rimrep_assets.domain.grid_hdf5_index import ChunkIndex, Window, chunk_places
 from rimrep_assets.domain.partial_file import PartialFile
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ def bring_header(source: PartialFile, name: str) -> None:
         with h5py.File(stream, "r") as file:
             _walk(file["/"], DEEPEST)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, RimrepError) as error:
-        if stream.failed is not None:
-            raise stream.failed from None
         raise NotInParts(f"HDF5 cannot walk through it in parts ({error})") from error
+    finally:
+        stream.tell_failure()
     try:
         with open_raw(source, name) as opened:
             for holder in (opened, *opened.variables.values()):

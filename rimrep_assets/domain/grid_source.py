@@ -17,7 +17,8 @@ from rimrep_assets.domain.byte_spans import ByteSpan
 from rimrep_assets.domain.grid_axis import Slot
 from rimrep_assets.domain.grid_chunks import runs
 from rimrep_assets.domain.grid_file import open_raw
-from rimrep_assets.domain.grid_hdf5 import ChunkIndex, UndecodableChunk, Window, chunk_indexes, read_chunk
+from rimrep_assets.domain.grid_hdf5 import UndecodableChunk, read_chunk
+from rimrep_assets.domain.grid_hdf5_index import ChunkIndex, Window, chunk_indexes
 from rimrep_assets.domain.grid_layout import FileGrid, Variable
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_values import Band, arranged, as_published, keeps_bits, read_raw, source_window

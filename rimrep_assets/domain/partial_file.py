@@ -4,7 +4,7 @@ A hole of such a file reads as zeros, which no reader could tell from data. So i
 say which bytes, and they are there when ``bring`` returns.
 
 Here belongs knowing which bytes are there, and filling holes by a function that is handed over. Not here: asking a
-server (``ports/sources/http_ranges``), or which bytes a variable has (``grid_hdf5``).
+server (``ports/sources/http_ranges``), or which bytes a variable has (``grid_hdf5_index``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rimrep_assets.domain.byte_spans import ByteSpan, joined, lacking, overlap, 
 from rimrep_assets.domain.errors import RimrepError, Unavailable
 
 if TYPE_CHECKING:
-    from rimrep_assets.domain.grid_hdf5 import ChunkIndex
+    from rimrep_assets.domain.grid_hdf5_index import ChunkIndex
 
 GAP_BYTES = 64 * 1024
 """spans so near to each other are asked for at once: a request costs more than the bytes between"""
@@ -124,11 +124,18 @@ LocalFile: TypeAlias = Path | PartialFile
 class PartialStream(io.RawIOBase):
     """A partial file, read from front to end; for one thread at a time."""
 
+    mode = "rb"
+
     def __init__(self, file: PartialFile) -> None:
         self.file = file
         self.failed: RimrepError | None = None
-        """why bytes could not be had; libraries make something else of it on the way"""
+        """why bytes could not be had"""
         self._at = 0
+
+    def tell_failure(self) -> None:
+        """Raise why bytes could not be had: libraries make something else of it on the way, or nothing at all."""
+        if self.failed is not None:
+            raise self.failed from None
 
     def readable(self) -> bool:
         return True

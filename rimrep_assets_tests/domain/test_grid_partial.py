@@ -14,7 +14,7 @@ import pytest
 from rimrep_assets.domain import grid_source
 from rimrep_assets.domain.errors import Unavailable
 from rimrep_assets.domain.grid_file import open_raw
-from rimrep_assets.domain.grid_hdf5 import chunk_places
+from rimrep_assets.domain.grid_hdf5_index import chunk_places
 from rimrep_assets.domain.grid_other_reader import open_otherwise
 from rimrep_assets.domain.grid_partial import NotInParts, bring_header
 from rimrep_assets.domain.partial_file import BLOCK_BYTES, GAP_BYTES, PartialFile
