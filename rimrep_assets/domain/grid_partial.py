@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.byte_spans import ByteSpan
-from rimrep_assets.domain.errors import DataError, RimrepError
+from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_hdf5_index import ChunkIndex, Window, chunk_places
 from rimrep_assets.domain.partial_file import PartialFile
 
@@ -127,7 +127,7 @@ def bring_header(source: PartialFile, name: str) -> None:
     try:
         with h5py.File(stream, "r") as file:
             _walk(file["/"], DEEPEST)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, RimrepError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise NotInParts(f"HDF5 cannot walk through it in parts ({error})") from error
     finally:
         stream.tell_failure()

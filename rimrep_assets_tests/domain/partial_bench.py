@@ -24,9 +24,11 @@ class Remote:
     data: bytes
     asked: list[ByteSpan] = field(default_factory=list)
     is_gone: bool = False
+    lasts: int = 1_000_000
+    """so many requests are answered"""
 
     def fetch(self, start: int, stop: int) -> bytes:
-        if self.is_gone:
+        if self.is_gone or len(self.asked) == self.lasts:
             raise Unavailable("it was changed after it was looked at")
         self.asked.append((start, stop))
         return self.data[start:stop]

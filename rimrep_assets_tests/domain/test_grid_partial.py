@@ -16,7 +16,7 @@ from rimrep_assets.domain.errors import Unavailable
 from rimrep_assets.domain.grid_file import open_raw
 from rimrep_assets.domain.grid_hdf5_index import chunk_places
 from rimrep_assets.domain.grid_other_reader import open_otherwise
-from rimrep_assets.domain.grid_partial import NotInParts, bring_header
+from rimrep_assets.domain.grid_partial import HDF5_MAGIC, NotInParts, bring_header
 from rimrep_assets.domain.partial_file import BLOCK_BYTES, GAP_BYTES, PartialFile
 from rimrep_assets_tests.domain.grid_bench import Published, grid_dataset
 from rimrep_assets_tests.domain.partial_bench import PublishedInParts, Remote, opened, partial_of
@@ -135,11 +135,56 @@ def test_without_the_guard_the_tests_above_would_see_holes(tmp_path, monkeypatch
             assert (file.variables["sst"][window] != expected).any()
     with open_raw(part, "0.nc") as file:
         np.testing.assert_array_equal(file.variables["sst"][window], expected)
-        # The second reading of an open file, right behind the first: HDF5 had read ahead into a buffer.
-        behind = (slice(0, 3), slice(140, 150), slice(10, 40))
-        with netCDF4.Dataset(path) as whole:
-            whole.set_auto_maskandscale(False)
-            np.testing.assert_array_equal(file.variables["sst"][behind], whole["sst"][behind])
+
+
+def test_what_hdf5_reads_ahead_of_one_reading_is_no_hole_for_the_next(tmp_path):
+    path = write(tmp_path / "0.nc", **PLAIN)
+    part = opened(Remote(path.read_bytes()), tmp_path / "0.part")
+    with open_raw(part, "0.nc") as file, open_raw(path, "0.nc") as whole:
+        for rows in (slice(100, 101), slice(101, 102), slice(102, 140), slice(140, 150)):
+            window = (slice(2, 3), rows, slice(10, 40))
+            np.testing.assert_array_equal(file.variables["sst"][window], whole.variables["sst"][window])
+
+
+def test_texts_of_attributes_come_with_the_header_wherever_they_lie(tmp_path):
+    path = write(tmp_path / "0.nc", **PLAIN)
+    with netCDF4.Dataset(path, "a") as file:
+        file.setncattr_string("chapters", ["long text " * 2000 for _ in range(30)])
+    part = opened(Remote(path.read_bytes()), tmp_path / "0.part")
+    with open_raw(part, "0.nc") as file:
+        assert file.getncattr("chapters") == ["long text " * 2000 for _ in range(30)]
+    assert part.bytes_read < part.size
+
+
+def test_times_that_a_variable_was_never_written_for_are_fill_in_parts_too(tmp_path):
+    path = tmp_path / "0.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        file.createDimension("time", None)
+        file.createDimension("n", 3)
+        for name, times in (("full", 5), ("late", 2)):
+            variable = file.createVariable(name, "i2", ("time", "n"), fill_value=-9, chunksizes=(1, 3))
+            variable[:] = np.arange(3 * times).reshape(times, 3)
+    part = opened(Remote(path.read_bytes()), tmp_path / "0.part")
+    with open_raw(part, "0.nc") as file:
+        assert file.variables["late"][1:4, 0:3].tolist() == [[3, 4, 5], [-9] * 3, [-9] * 3]
+
+
+def test_headers_of_real_files_are_the_same_in_parts(shared, tmp_path):
+    """Everything that the library says of the field's own files, with noise in all that was not brought."""
+    files = [path for path in sorted(shared("data").rglob("*.nc")) if path.read_bytes()[:8] == HDF5_MAGIC]
+    assert len(files) > 20
+    for path in files:
+        part = opened(Remote(path.read_bytes()), tmp_path / "part")
+        with open_raw(path, path.name) as whole, open_raw(part, path.name) as file:
+            assert {n: len(d) for n, d in file.dimensions.items()} == {n: len(d) for n, d in whole.dimensions.items()}
+            for name, there in {"": whole, **whole.variables}.items():
+                ours = file.variables[name] if name else file
+                told = {a: there.getncattr(a) for a in there.ncattrs()}
+                assert str({a: ours.getncattr(a) for a in ours.ncattrs()}) == str(told), (path, name)
+                if name:
+                    window = tuple(slice(size // 3, size // 3 + max(1, size // 5)) for size in there.shape) or ...
+                    assert str(ours[window]) == str(there[window]), (path, name)
+                    assert np.asarray(ours[window]).dtype == np.asarray(there[window]).dtype
 
 
 def test_the_other_reader_brings_what_it_reads(tmp_path):
@@ -181,6 +226,19 @@ def test_a_file_that_changes_while_its_parts_are_read_is_told_by_every_way(tmp_p
         bring_header(partial_of(remote, tmp_path / "2.part"), "2.nc")
     with pytest.raises(Unavailable, match="was changed"):
         part.whole()
+
+
+def test_a_file_that_changes_in_the_middle_of_what_a_library_does_is_told_in_our_words(tmp_path):
+    path = write(tmp_path / "0.nc", zlib=True, chunksizes=(1, 50, 90))
+
+    def looked_through(remote: Remote) -> None:
+        chunk_places(opened(remote, tmp_path / "0.part"), ["sst", "error", "wind"])
+
+    looked_through(remote := Remote(path.read_bytes()))
+    assert len(remote.asked) > 4
+    for requests in range(len(remote.asked)):
+        with pytest.raises(Unavailable, match="was changed"):
+            looked_through(Remote(remote.data, lasts=requests))
 
 
 @pytest.mark.parametrize("kind", ["classic", "cut", "linked", "text"])

@@ -52,6 +52,8 @@ def ranged(data: bytes, told: dict[str, str] = CONDITIONS, cut_after: int | None
     """A server that keeps its word; If-Range that does not fit is answered with the whole file."""
 
     def answer(headers: dict[str, str]) -> Answer:
+        if headers.get("if-none-match") == told.get("ETag", ""):
+            return Answer(304, headers=told)
         if ("if-range" in headers and headers["if-range"] not in told.values()) or "range" not in headers:
             return Answer(200, data, told)
         start, stop = (int(part) for part in headers["range"].removeprefix("bytes=").split("-"))
