@@ -56,7 +56,8 @@ class PartialFile:
         """A new one at ``path``, of which nothing is there yet. Raises: Unavailable where the disk does not take it."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
+            # Never over another: what that one knows to be there would be gone.
+            with path.open("xb") as file:
                 file.truncate(size)
         except (OSError, OverflowError) as error:
             raise Unavailable(f"{path.name}: there is no place for its {size} bytes ({error})") from error

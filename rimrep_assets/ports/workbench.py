@@ -6,6 +6,7 @@ Here belongs opening these from settings. Not here: what the attempt does (``pub
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -143,6 +144,7 @@ class Workbench:
     now: Callable[[], datetime] = utc_now
     progress: Callable[[str], None] = silent
     dask_scheduler: str | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -171,14 +173,16 @@ class Workbench:
         if not isinstance(self.source, RangedFolder):
             return self.fetch(file)
         key = f"{file.name}:{file.digest}"
-        if key not in self._opened:
-            self._opened[key] = self.source.open(file, self.fetched / file.digest[:16], self.progress)
+        with self._opening:
+            if key not in self._opened:
+                self._opened[key] = self.source.open(file, self.fetched / file.digest[:16], self.progress)
         return self._opened[key]
 
     @property
     def bytes_in_parts(self) -> int:
         """How much was fetched so far of files that are partly here."""
-        return sum(file.bytes_read for file in self._opened.values() if isinstance(file, PartialFile))
+        opened = list(self._opened.values())
+        return sum(file.bytes_read for file in opened if isinstance(file, PartialFile))
 
     @property
     def fetched(self) -> Path:

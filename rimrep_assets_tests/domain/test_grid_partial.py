@@ -174,6 +174,7 @@ def test_headers_of_real_files_are_the_same_in_parts(shared, tmp_path):
     files = [path for path in sorted(shared("data").rglob("*.nc")) if path.read_bytes()[:8] == HDF5_MAGIC]
     assert len(files) > 20
     for path in files:
+        (tmp_path / "part").unlink(missing_ok=True)
         part = opened(Remote(path.read_bytes()), tmp_path / "part")
         with open_raw(path, path.name) as whole, open_raw(part, path.name) as file:
             assert {n: len(d) for n, d in file.dimensions.items()} == {n: len(d) for n, d in whole.dimensions.items()}
@@ -232,6 +233,7 @@ def test_a_file_that_changes_in_the_middle_of_what_a_library_does_is_told_in_our
     path = write(tmp_path / "0.nc", zlib=True, chunksizes=(1, 50, 90))
 
     def looked_through(remote: Remote) -> None:
+        (tmp_path / "0.part").unlink(missing_ok=True)
         chunk_places(opened(remote, tmp_path / "0.part"), ["sst", "error", "wind"])
 
     looked_through(remote := Remote(path.read_bytes()))
@@ -281,6 +283,13 @@ def test_a_fetch_that_brings_too_little_is_no_success(tmp_path):
     with pytest.raises(Unavailable, match="1 bytes came, 50 were asked for"):
         part.bring([(0, 50)])
     assert part.bytes_read == 0
+
+
+def test_one_is_never_made_over_another(tmp_path):
+    partial_of(Remote(b"x" * 100), tmp_path / "0.part").bring([(0, 100)])
+    with pytest.raises(Unavailable, match="no place for"):
+        partial_of(Remote(b"y" * 100), tmp_path / "0.part")
+    assert (tmp_path / "0.part").read_bytes() == b"x" * 100
 
 
 def test_a_file_that_no_disk_could_hold_is_told(tmp_path):

@@ -188,9 +188,26 @@ def test_what_is_no_netcdf_4_comes_whole_and_that_is_said(server, source, tmp_pa
     folder, said = source(), list[str]()
     (file,) = folder.look()
     got = folder.open(file, tmp_path / "to", said.append)
-    assert (got, got.read_bytes()) == (tmp_path / "to/a.nc", path.read_bytes())
+    assert (got.name, got.read_bytes()) == ("a.nc", path.read_bytes())
     assert said == [f"a.nc: fetching all {file.size} bytes, because it is no NetCDF-4 file"]
-    assert folder.fetch(file, tmp_path / "again").read_bytes() == path.read_bytes()
+    for _ in range(2):
+        assert folder.fetch(file, tmp_path / "again") == tmp_path / "again/a.nc"
+        assert (tmp_path / "again/a.nc").read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_is_opened_twice_is_two_files_which_know_nothing_of_each_other(server, source, tmp_path):
+    path = tmp_path / "x.nc"
+    with netCDF4.Dataset(path, "w") as made:
+        made.createDimension("n", 100_000)
+        made.createVariable("x", "f8", ("n",))[:] = np.arange(100_000)
+    server.on["/a.nc"] = ranged(path.read_bytes())
+    folder = source()
+    (file,) = folder.look()
+    one = folder.open(file, tmp_path / "to", print)
+    assert isinstance(one, PartialFile)
+    one.bring([(400_000, 500_000)])
+    assert isinstance(folder.open(file, tmp_path / "to", print), PartialFile)
+    assert one.path.read_bytes()[400_000:500_000] == path.read_bytes()[400_000:500_000]
 
 
 def test_an_empty_file_is_left_to_whoever_reads_it(server, source, tmp_path):

@@ -9,12 +9,15 @@ Source: https://www.rfc-editor.org/rfc/rfc9110 (8.8 validators, 13.1.5 If-Range,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError, Unavailable
@@ -87,40 +90,47 @@ class RangedFolder(HttpFolder):
         return file.model_copy(update={"digest": _identity(file)})
 
     def open(self, file: SourceFile, to: Path, told: Callable[[str], None]) -> LocalFile:
-        """``file`` at ``to / file.name``, to be read in parts where that is possible; else whole, which is ``told``.
-
-        Raises: as ``fetch``, also when parts are read later.
+        """``file`` in a folder of its own below ``to``, to be read in parts where that is possible; else whole, which
+        is ``told``. Raises: as ``fetch``, also when parts are read later.
         """
         if file.known_by != "validators":
             return self.fetch(file, to)
-        refuse_unsafe(file.name)
-        partial = self._partial(file, to)
-        try:
-            partial.bring([(0, HEAD_BYTES)])
-            bring_header(partial, file.name)
-        except NotInParts as why:
-            told(f"{file.name}: fetching all {file.size} bytes, because {why.why}")
-            return partial.whole()
-        except RimrepError:
-            partial.path.unlink()
-            raise
+        with self._begun(file, to) as partial:
+            try:
+                partial.bring([(0, HEAD_BYTES)])
+                bring_header(partial, file.name)
+            except NotInParts as why:
+                told(f"{file.name}: fetching all {file.size} bytes, because {why.why}")
+                return partial.whole()
         return partial
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
         """See ``SourceFolder.fetch``; of a file that is known by its validators the bytes that have these."""
         if file.known_by != "validators":
             return super().fetch(file, to)
-        refuse_unsafe(file.name)
-        partial = self._partial(file, to)
-        try:
-            return partial.whole()
-        except RimrepError:
-            partial.path.unlink()
-            raise
+        with self._begun(file, to) as partial:
+            whole = partial.whole()
+            (to / file.name).parent.mkdir(parents=True, exist_ok=True)
+            return whole.replace(to / file.name)
 
-    def _partial(self, file: SourceFile, to: Path) -> PartialFile:
+    @contextmanager
+    def _begun(self, file: SourceFile, to: Path) -> Iterator[PartialFile]:
+        """``file``, of which nothing is there yet, in a new folder, which goes where what is done with it fails.
+
+        New each time: two that fill one file would each take the other's bytes away.
+        """
+        refuse_unsafe(file.name)
         version = Version(self.client, self._address(file.name), file.size, _strong(file.etag), file.last_modified)
-        return PartialFile.made(to / file.name, file.size, version.bytes_of, self._threads)
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+            folder = Path(mkdtemp(prefix=".parts-", dir=to))
+        except OSError as error:
+            raise Unavailable(f"{file.name} cannot be kept on this machine ({error.strerror})") from error
+        try:
+            yield PartialFile.made(folder / file.name, file.size, version.bytes_of, self._threads)
+        except RimrepError:
+            shutil.rmtree(folder)
+            raise
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
