@@ -79,8 +79,8 @@ class GuardedVariable:
     def __getitem__(self, index: Any) -> np.ndarray:
         places = chunk_places(self.source, [self.held.name])[self.held.name]
         if places is None:
-            # Virtual or external storage, texts of any length, a variable under another name than the file's own.
-            self.source.whole()
+            # Texts of any length; a variable that HDF5 has under another name, because a dimension has its own.
+            self.source.whole(f"it is not known where in it the values of {self.held.name} lie")
         else:
             self.source.bring(spans_of_reading(places, index))
         return self.held[index]
@@ -161,6 +161,10 @@ def _walk(group: h5py.Group, deeper: int) -> None:
             _walk(held, deeper - 1)
         else:
             _attributes(held)
+        if isinstance(held, h5py.Dataset):
+            plan = held.id.get_create_plist()
+            if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+                raise ValueError(f"{name} lies in other files or variables")
 
 
 def _attributes(holder: h5py.HLObject) -> None:

@@ -35,6 +35,10 @@ Fetch = Callable[[int, int], bytes]
 """the bytes of a span, all of one version of the file; raises Unavailable when they cannot be had"""
 
 
+def silent(_: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(eq=False)
 class PartialFile:
     """The sparse file at ``path``; any number of threads may use it. ``threads`` are those in which ``fetch`` runs."""
@@ -43,6 +47,8 @@ class PartialFile:
     size: int
     fetch: Fetch
     threads: Executor
+    told: Callable[[str], None] = silent
+    """told where more is fetched than who declared it may expect"""
     bytes_read: int = 0
     """that came by ``fetch``"""
     indexes: dict[str, ChunkIndex | None] = field(default_factory=dict)
@@ -52,7 +58,9 @@ class PartialFile:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def made(cls, path: Path, size: int, fetch: Fetch, threads: Executor) -> PartialFile:
+    def made(
+        cls, path: Path, size: int, fetch: Fetch, threads: Executor, told: Callable[[str], None] = silent
+    ) -> PartialFile:
         """A new one at ``path``, of which nothing is there yet. Raises: Unavailable where the disk does not take it."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +69,7 @@ class PartialFile:
                 file.truncate(size)
         except (OSError, OverflowError) as error:
             raise Unavailable(f"{path.name}: there is no place for its {size} bytes ({error})") from error
-        return cls(path, size, fetch, threads)
+        return cls(path, size, fetch, threads, told)
 
     def bring(self, spans: Iterable[ByteSpan]) -> None:
         """Have all bytes of ``spans`` in the file at ``path``. Raises: Unavailable; DataError."""
@@ -85,8 +93,12 @@ class PartialFile:
 
         return wait
 
-    def whole(self) -> Path:
-        """The file without holes."""
+    def whole(self, why: str | None = None) -> Path:
+        """The file without holes; ``why`` is told where it was not asked for, in words that follow 'because'."""
+        with self._lock:
+            holes = lacking([(0, self.size)], self._there)
+        if why is not None and holes:
+            self.told(f"{self.path.name}: fetching all {self.size} bytes, because {why}")
         self.bring([(0, self.size)])
         return self.path
 
@@ -97,6 +109,9 @@ class PartialFile:
     def _take(self, span: ByteSpan) -> None:
         start, stop = span
         try:
+            if not self.path.exists():
+                # An attempt that ended took its scratch away; what it asked for beforehand is wanted by nobody.
+                raise Unavailable(f"{self.path.name} is not read any more")
             data = self.fetch(start, stop)
             if len(data) != stop - start:
                 raise Unavailable(f"{self.path.name}: {len(data)} bytes came, {stop - start} were asked for")

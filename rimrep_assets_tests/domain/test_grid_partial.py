@@ -204,14 +204,21 @@ def test_texts_of_any_length_and_scalars_come_as_they_are(tmp_path):
     path = tmp_path / "0.nc"
     with netCDF4.Dataset(path, "w") as file:
         file.createDimension("n", 3)
+        file.createDimension("m", 50_000)
+        file.createVariable("bulk", "f8", ("m",), contiguous=True)[:] = np.arange(50_000)
         file.createVariable("words", str, ("n",))[:] = np.array(["one", "two", "three"], object)
         file.createVariable("scalar", "i4", ())[...] = 7
         file.createVariable("letters", "S1", ("n",))[:] = np.array([b"a", b"b", b"c"])
     part = opened(Remote(path.read_bytes()), tmp_path / "0.part")
+    said: list[str] = []
+    part.told = said.append
     with open_raw(part, "0.nc") as file:
         assert file.variables["scalar"][...] == 7
         assert list(file.variables["letters"][:]) == [b"a", b"b", b"c"]
+        part.told("texts:")
         assert list(file.variables["words"][:]) == ["one", "two", "three"]
+    words = f"0.part: fetching all {part.size} bytes, because it is not known where in it the values of words lie"
+    assert said == ["texts:", words]
 
 
 def test_a_file_that_changes_while_its_parts_are_read_is_told_by_every_way(tmp_path):
@@ -243,7 +250,7 @@ def test_a_file_that_changes_in_the_middle_of_what_a_library_does_is_told_in_our
             looked_through(Remote(remote.data, lasts=requests))
 
 
-@pytest.mark.parametrize("kind", ["classic", "cut", "linked", "text"])
+@pytest.mark.parametrize("kind", ["classic", "cut", "linked", "external", "virtual", "text"])
 def test_what_cannot_be_walked_through_is_told_for_fetching_it_whole(tmp_path, kind):
     path = tmp_path / "0.nc"
     if kind == "classic":
@@ -255,6 +262,14 @@ def test_what_cannot_be_walked_through_is_told_for_fetching_it_whole(tmp_path, k
     if kind == "linked":
         with h5py.File(path, "a") as file:
             file["elsewhere"] = h5py.ExternalLink("other.nc", "/x")
+    if kind == "external":
+        with h5py.File(path, "a") as file:
+            file.create_dataset("elsewhere", (10,), "i2", external=[(tmp_path / "values", 0, 20)])
+    if kind == "virtual":
+        with h5py.File(path, "a") as file:
+            layout = h5py.VirtualLayout((3, *SIZE.values()), "i2")
+            layout[...] = h5py.VirtualSource(path, "sst", (3, *SIZE.values()))
+            file.create_virtual_dataset("elsewhere", layout)
     data = path.read_bytes()[: 3000 if kind == "cut" else None]
     with pytest.raises(NotInParts):
         bring_header(partial_of(Remote(data), tmp_path / "0.part"), "0.nc")
@@ -283,6 +298,15 @@ def test_a_fetch_that_brings_too_little_is_no_success(tmp_path):
     with pytest.raises(Unavailable, match="1 bytes came, 50 were asked for"):
         part.bring([(0, 50)])
     assert part.bytes_read == 0
+
+
+def test_nothing_is_fetched_for_an_attempt_that_ended(tmp_path):
+    remote = Remote(b"x" * 100)
+    part = partial_of(remote, tmp_path / "0.part")
+    part.path.unlink()
+    with pytest.raises(Unavailable, match="not read any more"):
+        part.bring([(0, 50)])
+    assert remote.asked == []
 
 
 def test_one_is_never_made_over_another(tmp_path):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError, Unavailable
 from rimrep_assets.domain.grid_partial import NotInParts, bring_header
-from rimrep_assets.domain.partial_file import LocalFile, PartialFile
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile, silent
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.ports.sources.http_client import HttpClient, NotThere, innermost
 from rimrep_assets.ports.sources.http_folder import CONNECTIONS, HttpFolder, is_web_page
@@ -95,13 +95,12 @@ class RangedFolder(HttpFolder):
         """
         if file.known_by != "validators":
             return self.fetch(file, to)
-        with self._begun(file, to) as partial:
+        with self._begun(file, to, told) as partial:
             try:
                 partial.bring([(0, HEAD_BYTES)])
                 bring_header(partial, file.name)
             except NotInParts as why:
-                told(f"{file.name}: fetching all {file.size} bytes, because {why.why}")
-                return partial.whole()
+                return partial.whole(why.why)
         return partial
 
     def fetch(self, file: SourceFile, to: Path) -> Path:
@@ -114,7 +113,7 @@ class RangedFolder(HttpFolder):
             return whole.replace(to / file.name)
 
     @contextmanager
-    def _begun(self, file: SourceFile, to: Path) -> Iterator[PartialFile]:
+    def _begun(self, file: SourceFile, to: Path, told: Callable[[str], None] = silent) -> Iterator[PartialFile]:
         """``file``, of which nothing is there yet, in a new folder, which goes where what is done with it fails.
 
         New each time: two that fill one file would each take the other's bytes away.
@@ -127,7 +126,7 @@ class RangedFolder(HttpFolder):
         except OSError as error:
             raise Unavailable(f"{file.name} cannot be kept on this machine ({error.strerror})") from error
         try:
-            yield PartialFile.made(folder / file.name, file.size, version.bytes_of, self._threads)
+            yield PartialFile.made(folder / file.name, file.size, version.bytes_of, self._threads, told)
         except RimrepError:
             shutil.rmtree(folder)
             raise
