@@ -147,7 +147,7 @@ def floor(inputs: Path, _out: Path, size: Size, clock: Clock) -> None:
     import numcodecs
     import numpy as np
 
-    from rimrep_assets.domain.grid_hdf5 import chunk_indexes
+    from rimrep_assets.domain.grid_hdf5_index import chunk_indexes
 
     encode = numcodecs.Blosc("zstd", 1, numcodecs.Blosc.SHUFFLE, blocksize=524_288, typesize=2).encode
     files = grid_files(inputs, size.days)

@@ -233,10 +233,26 @@ class Dataset(StrictModel):
                 problems.append(f"layout.{' and layout.'.join(tables_alone)} {verb} to tables (format: parquet)")
         if self.format == "parquet" and self.resources and self.resources.dask:
             problems.append("resources.dask belongs to grids (format: zarr)")
+        problems += self._problems_of_ranges()
         problems += access_problems(self)
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _problems_of_ranges(self) -> list[str]:
+        """Where ``source.ranges`` is declared for what needs whole files."""
+        if not self.source.ranges:
+            return []
+        problems = []
+        if self.format != "zarr" or self.convert.read_netcdf is None:
+            problems.append("source.ranges: parts of files are read of grids (format: zarr) with read_netcdf alone")
+        if self.layout.virtual:
+            problems.append(
+                "source.ranges: layout.virtual digests whole files, and copies nothing that could be clipped"
+            )
+        if self.resources and self.resources.dask:
+            problems.append("source.ranges: resources.dask hands whole files to its workers")
+        return problems
 
 
 STEPS = tuple(name for name in Convert.model_fields if name != "order")

@@ -29,6 +29,8 @@ class Source(StrictModel):
     include: tuple[str, ...] = ("*",)
     """globs on the path below ``url``, or on the names of granules' files; a plain string stands for one glob"""
     exclude: tuple[str, ...] = ()
+    ranges: bool = False
+    """of NetCDF-4 files only the bytes that are published are fetched; files are known by their server's validators"""
     upload: bool = False
     """people put files there by hand; only data that rarely changes may come so (``access_rules``)"""
     concept_id: str | None = None
@@ -82,6 +84,8 @@ class Source(StrictModel):
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Source:
+        if self.ranges and self.kind != "http":
+            raise ValueError(f"ranges belongs to kind: http, not to kind: {self.kind}")
         foreign = [key for key in OF_EARTHDATA if getattr(self, key) is not None]
         if self.kind == "earthdata":
             self._refuse_wrong_collection()

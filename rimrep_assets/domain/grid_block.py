@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_chunks import bands, chunks_of, runs, shape_of, varying
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests, rows_by_file
-from rimrep_assets.domain.grid_source import REMEMBERED_FILES, Sources, Task
+from rimrep_assets.domain.grid_source import REMEMBERED_FILES, SourceFile, Sources, Task
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_values import Band, stored_fill
 
@@ -97,34 +97,47 @@ class BlockWriter:
         """
         digests: BlockDigests = {}
         slots = block_slots(self.state.axis, block, self.state.chunk)
-        looked_up = [] if following is None else self._look_up(slots, following)
-        for name in (n for n in varying(self.state) if names is None or n in names):
+        own = [name for name in varying(self.state) if names is None or name in names]
+        for content in sorted({slot.digest for slot in slots if slot.digest is not None and own}):
+            self.sources.of(content).begin(slots, own, self._time_dim)
+        looked_up = [] if following is None else self._look_up(slots, following, own)
+        for name in own:
             rows = RowDigests(len(slots))
             for band in bands(self.state, name):
                 values = self._assembled(name, slots, band)
                 run_all(self.threads, [partial(rows.update, row, values[row]) for row in range(len(slots))])
                 self._store(block, name, values, band)
-            for digest, own in rows_by_file(slots):
+            for digest, of_file in rows_by_file(slots):
                 if digest is not None and name in self.sources.of(digest).variables:
-                    digests.setdefault(digest, {})[name] = rows.of_rows(own)
+                    digests.setdefault(digest, {})[name] = rows.of_rows(of_file)
         for done in looked_up:
             done.result()
         return digests
 
-    def _look_up(self, slots: Sequence[Slot], following: int) -> list[Future[object]]:
-        """Have the chunks of the next block's files found beside this one: one at a time, all threads wait for it."""
+    def _look_up(self, slots: Sequence[Slot], following: int, names: Collection[str]) -> list[Future[None]]:
+        """Have the chunks of the next block's files found, and asked for, beside this one: one at a time, all threads
+        wait for it."""
         own = {slot.digest for slot in slots} - {None}
-        later = {slot.digest for slot in block_slots(self.state.axis, following, self.state.chunk)} - {None}
+        next_slots = block_slots(self.state.axis, following, self.state.chunk)
+        later = {slot.digest for slot in next_slots} - {None}
         if len(own | later) > REMEMBERED_FILES:
             return []
         files = [self.sources.of(str(digest)) for digest in sorted(map(str, later - own))]
-        return [self.threads.submit(getattr, file, "indexes") for file in files]
+        return [self.threads.submit(self._look_up_one, file, next_slots, names) for file in files]
+
+    def _look_up_one(self, file: SourceFile, slots: Sequence[Slot], names: Collection[str]) -> None:
+        if file.indexes:
+            file.begin(slots, names, self._time_dim)
+
+    @property
+    def _time_dim(self) -> str:
+        assert self.state.united.time is not None
+        return self.state.united.time.dim
 
     def _assembled(self, name: str, slots: Any, band: Band) -> np.ndarray:
         """The values of a band as they are published: (times of the block, the other dimensions)."""
         values = self._room.of(self.state, name, len(slots), band)
-        assert self.state.united.time is not None
-        time_dim, published = self.state.united.time.dim, self.state.united.variables[name]
+        time_dim, published = self._time_dim, self.state.united.variables[name]
         filled = [False] * len(slots)
         tasks: list[Task] = []
         for start, stop, first in runs(slots):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_classic import missing_bytes
+from rimrep_assets.domain.grid_partial import GuardedFile
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
 
 if TYPE_CHECKING:
     import netCDF4
@@ -86,8 +88,10 @@ def format_of(path: Path) -> Format:
     return "zarr" if magic == ZIP else "netcdf"
 
 
-def refuse_unreadable(path: Path, name: str, declared: str) -> None:
+def refuse_unreadable(source: LocalFile, name: str, declared: str) -> None:
     """Raise DataError for an empty file, a cut one, and one that the ``declared`` step of ``convert`` does not read."""
+    # The first bytes of a partial file are there: it would not be one otherwise.
+    path = source.path if isinstance(source, PartialFile) else source
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{name}: is empty (0 bytes)")
     found = READ_BY[format_of(path)]
@@ -105,7 +109,7 @@ def refuse_unreadable(path: Path, name: str, declared: str) -> None:
 
 
 @contextmanager
-def open_raw(path: Path, name: str) -> Iterator[RawFile]:
+def open_raw(source: LocalFile, name: str) -> Iterator[RawFile]:
     """A source file whose values come as they are stored.
 
     Raises: DataError, also while it is read, when it is cut or damaged; ``name`` is what people know it by.
@@ -114,8 +118,12 @@ def open_raw(path: Path, name: str) -> Iterator[RawFile]:
     from rimrep_assets.domain.grid_mosaic import open_mosaic
     from rimrep_assets.domain.grid_zarr import open_zarr
 
+    if isinstance(source, PartialFile):
+        with _open_netcdf(source.path, name) as held:
+            yield GuardedFile(held, source)
+        return
     others: Mapping[str, Any] = {"geotiff": open_geotiff, "zarr": open_zarr, "together": open_mosaic}
-    with others.get(format_of(path), _open_netcdf)(path, name) as file:
+    with others.get(format_of(source), _open_netcdf)(source, name) as file:
         yield file
 
 

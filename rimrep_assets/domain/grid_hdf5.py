@@ -1,7 +1,7 @@
-"""The fast way into NetCDF-4: chunks of an HDF5 file found once, then read, inflated and unshuffled in threads.
+"""The fast way into NetCDF-4: chunks of an HDF5 file read, inflated and unshuffled in threads.
 
-Here belongs what is known of HDF5's chunks and filters. HDF5 itself is asked for the index alone, because its library
-serves one thread at a time. Not here: choosing between this way and the slow one (``grid_source``).
+Here belongs what is known of HDF5's filters. Not here: finding the chunks (``grid_hdf5_index``), or choosing between
+this way and the slow one (``grid_source``).
 
 Filters: https://support.hdfgroup.org/documentation/hdf5/latest/group___h5_z.html
 """
@@ -9,126 +9,18 @@ Filters: https://support.hdfgroup.org/documentation/hdf5/latest/group___h5_z.htm
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rimrep_assets.domain.grid_hdf5_index import DEFLATE, FLETCHER32, ChunkIndex, Stored, Window
 
 if TYPE_CHECKING:
     import numpy as np
 
-DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
-_KNOWN = {DEFLATE, SHUFFLE, FLETCHER32}
 CHECKSUM_BYTES = 4
-LARGEST_CHUNK = 1_000_000_000
-"""bytes; what claims to be larger is left to the HDF5 library"""
-
-Window = tuple[slice, ...]
-"""first index and the one after the last of every dimension; steps are always 1"""
 
 
 class UndecodableChunk(Exception):
     """A chunk that is not what the index and the filters promise; the slow way is to say what is wrong."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Where the bytes of one chunk are; ``skipped`` has a bit for every filter that was left out."""
-
-    offset: int
-    size: int
-    skipped: int = 0
-
-
-@dataclass(frozen=True)
-class ChunkIndex:
-    """The chunks of one variable; ``dtype`` is the stored one, byte order included."""
-
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    dtype: np.dtype[Any]
-    filters: tuple[int, ...]
-    """in the order in which they were applied"""
-    fill: Any
-    stored: dict[tuple[int, ...], Stored]
-    """by the number of the chunk along each dimension; absent where nothing was ever written"""
-
-    @property
-    def chunk_bytes(self) -> int:
-        size = self.dtype.itemsize
-        for length in self.chunks:
-            size *= length
-        return size
-
-    def touching(self, window: Window) -> Iterator[tuple[int, ...]]:
-        """The numbers of the chunks that hold a part of ``window``."""
-        spans = [
-            range(part.start // length, -(-part.stop // length))
-            for part, length in zip(window, self.chunks, strict=True)
-        ]
-        yield from product(*spans)
-
-
-def chunk_indexes(path: Path, names: Sequence[str]) -> dict[str, ChunkIndex]:
-    """The index of each variable (by its name in the file) that the fast way can read; others are left out.
-
-    Empty for a file that is not HDF5. Known are numbers, contiguous or in chunks, with deflate, shuffle and Fletcher's
-    checksum; not known: other filters, external or virtual storage, text.
-    """
-    import h5py
-
-    if not h5py.is_hdf5(path):
-        return {}
-    found = {}
-    with h5py.File(path, "r") as file:
-        for name in names:
-            held = file.get(name, getclass=True) is h5py.Dataset and _index_of(file[name])
-            if held and _is_sane(held, path.stat().st_size):
-                found[name] = held
-    return found
-
-
-def _is_sane(index: ChunkIndex, file_size: int) -> bool:
-    """Whether no chunk lies outside the file, nor asks for more memory than a chunk should."""
-    within = all(s.size >= 0 and s.offset + s.size <= file_size for s in index.stored.values())
-    return within and (not index.filters or index.chunk_bytes <= LARGEST_CHUNK)
-
-
-def _index_of(dataset: Any) -> ChunkIndex | None:
-    import h5py
-
-    plan = dataset.id.get_create_plist()
-    kinds = {h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS}
-    if dataset.dtype.kind not in "iuf" or dataset.ndim == 0 or plan.get_layout() not in kinds or dataset.size == 0:
-        return None
-    if dataset.dtype.metadata or plan.get_external_count():
-        return None
-    filters = tuple(plan.get_filter(number)[0] for number in range(plan.get_nfilters()))
-    if not set(filters) <= _KNOWN:
-        return None
-    if plan.get_layout() == h5py.h5d.CONTIGUOUS:
-        chunks, stored = dataset.shape, _contiguous(dataset)
-    else:
-        chunks, stored = dataset.chunks, _chunked(dataset)
-    return ChunkIndex(dataset.shape, chunks, dataset.dtype, filters, dataset.fillvalue, stored)
-
-
-def _contiguous(dataset: Any) -> dict[tuple[int, ...], Stored]:
-    offset = dataset.id.get_offset()
-    # None where no value was ever written: then all is fill.
-    return {} if offset is None else {(0,) * dataset.ndim: Stored(offset, dataset.nbytes)}
-
-
-def _chunked(dataset: Any) -> dict[tuple[int, ...], Stored]:
-    found: dict[tuple[int, ...], Stored] = {}
-
-    def keep(info: Any) -> None:
-        number = tuple(at // length for at, length in zip(info.chunk_offset, dataset.chunks, strict=True))
-        found[number] = Stored(info.byte_offset, info.size, info.filter_mask)
-
-    dataset.id.chunk_iter(keep)
-    return found
 
 
 def read_chunk(file: int, index: ChunkIndex, number: tuple[int, ...], window: Window, out: np.ndarray) -> None:

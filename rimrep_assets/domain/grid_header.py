@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
@@ -38,19 +37,20 @@ from rimrep_assets.domain.grid_spans import disorder
 from rimrep_assets.domain.grid_steps import ReadGeotiff, ReadNetcdf, ReadZarr
 from rimrep_assets.domain.grid_together import content_of
 from rimrep_assets.domain.grid_values import as_published, read_raw, sha256_of, to_text
+from rimrep_assets.domain.partial_file import LocalFile
 from rimrep_assets.domain.strict_model import nearest
 
 TABLE = "observations at places are rows of a table (format: parquet), not a grid"
 
 
-def read_header(path: Path, name: str, digest: str, dataset: Dataset) -> GridHeader:
+def read_header(source: LocalFile, name: str, digest: str, dataset: Dataset) -> GridHeader:
     """Read what is remembered of one source file; its bulk is not read, save variables that do not vary with time.
 
     ``name`` and ``digest`` are the file's in the ledger. Times are microseconds since 1970-01-01 UTC.
     Raises: DataError that lists every problem of the file.
     """
-    refuse_unreadable(path, name, dataset.convert.reader())
-    with open_raw(path, name) as file:
+    refuse_unreadable(source, name, dataset.convert.reader())
+    with open_raw(source, name) as file:
         return _Reading(file, name, digest, dataset).header()
 
 

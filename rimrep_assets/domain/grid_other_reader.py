@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.grid_file import format_of
 from rimrep_assets.domain.grid_zarr import opened_store
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,13 +23,17 @@ _RAW: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "decode_
 
 
 @contextmanager
-def open_otherwise(path: Path) -> Iterator[Any]:
+def open_otherwise(source: LocalFile) -> Iterator[Any]:
     """The file, undecoded: ``variables`` by name, each with ``shape``, ``attrs`` and an index that takes slices, and
     the file's ``attrs``. Raises: what the libraries raise.
     """
     import xarray as xr
 
-    kind = format_of(path)
+    if isinstance(source, PartialFile):
+        with _in_parts(source) as found:
+            yield found
+        return
+    path, kind = source, format_of(source)
     with ExitStack() as opened:
         if kind in ("geotiff", "together"):
             yield opened.enter_context(_rasters(path))
@@ -39,6 +44,19 @@ def open_otherwise(path: Path) -> Iterator[Any]:
             )
         else:
             yield opened.enter_context(xr.open_dataset(path, engine=_engine(path), **_RAW))
+
+
+@contextmanager
+def _in_parts(source: PartialFile) -> Iterator[Any]:
+    """HDF5 itself asks for what it reads. Raises, besides what the libraries do: Unavailable, DataError."""
+    import xarray as xr
+
+    stream = source.stream()
+    try:
+        with xr.open_dataset(stream, engine="h5netcdf", **_RAW) as found:
+            yield found
+    finally:
+        stream.tell_failure()
 
 
 def _engine(path: Path) -> Any:

@@ -261,7 +261,7 @@ class _Proof:
         """One file as the other reader sees it."""
         source = self.sources.of(pick.file.digest)
         by_fast_way = source.variables[pick.name].source in source.indexes
-        return self.other.read(pick, source.path, by_fast_way)
+        return self.other.read(pick, source.source, by_fast_way)
 
     def block(self, block: int, readings: Sequence[tuple[Pick, Future[RawReading | Unread]]]) -> BlockStats:
         """Every value of one block; returns what was counted."""

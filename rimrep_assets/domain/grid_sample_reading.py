@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rimrep_assets.domain.dataset import Dataset
@@ -27,6 +26,7 @@ from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_steps import SetTime
 from rimrep_assets.domain.grid_time import cadence_us
 from rimrep_assets.domain.grid_values import in_published_order
+from rimrep_assets.domain.partial_file import LocalFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,11 +85,11 @@ class OtherReader:
     places: dict[object, np.ndarray | None] = field(default_factory=dict)
     """indexes in files that were looked for by an axis and a window; None where its labels are not there"""
 
-    def read(self, pick: Pick, path: Path, by_netcdf4: bool) -> RawReading | Unread:
-        """The pick of the file at ``path``."""
+    def read(self, pick: Pick, source: LocalFile, by_netcdf4: bool) -> RawReading | Unread:
+        """The pick as it stands in ``source``."""
         try:
-            with _opened(path, pick.file.name, by_netcdf4) as source:
-                return _Reading(pick, source, self).read()
+            with _opened(source, pick.file.name, by_netcdf4) as opened:
+                return _Reading(pick, opened, self).read()
         except _UNREADABLE as error:
             return _unread(pick, error)
 
@@ -118,8 +118,8 @@ def _unread(pick: Pick, error: Exception) -> Unread:
     return f"{pick.name}: the independent reader could not read it: {error}"
 
 
-def _opened(path: Path, name: str, by_netcdf4: bool) -> AbstractContextManager[Any]:
-    return open_raw(path, name) if by_netcdf4 else open_otherwise(path)
+def _opened(source: LocalFile, name: str, by_netcdf4: bool) -> AbstractContextManager[Any]:
+    return open_raw(source, name) if by_netcdf4 else open_otherwise(source)
 
 
 def _decoded_together(stored: Iterable[Stored]) -> dict[int, Any]:

@@ -7,23 +7,28 @@ Here belong choosing the way, and cutting the work into tasks for threads. Not h
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rimrep_assets.domain.byte_spans import ByteSpan
+from rimrep_assets.domain.grid_axis import Slot
+from rimrep_assets.domain.grid_chunks import runs
 from rimrep_assets.domain.grid_file import open_raw
-from rimrep_assets.domain.grid_hdf5 import ChunkIndex, UndecodableChunk, chunk_indexes, read_chunk
+from rimrep_assets.domain.grid_hdf5 import UndecodableChunk, read_chunk
+from rimrep_assets.domain.grid_hdf5_index import ChunkIndex, Window, chunk_indexes
 from rimrep_assets.domain.grid_layout import FileGrid, Variable
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_values import Band, arranged, as_published, keeps_bits, read_raw, source_window
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
 
 if TYPE_CHECKING:
     import numpy as np
 
-OpenSource = Callable[[str], Path]
-"""the local path of a source file, by its name"""
+OpenSource = Callable[[str], LocalFile]
+"""a source file on this machine, by its name"""
 Task = Callable[[], None]
 """a piece of work for a thread, done when it returns"""
 
@@ -58,20 +63,40 @@ class SourceFile:
     """One file; it is opened for a moment whenever something is read."""
 
     file: FileGrid
-    path: Path
+    source: LocalFile
     variables: dict[str, Variable]
     fast: bool
+
+    @property
+    def path(self) -> Path:
+        return self.source.path if isinstance(self.source, PartialFile) else self.source
 
     @cached_property
     def indexes(self) -> dict[str, ChunkIndex]:
         """Chunks of the variables that the fast way can read, by their name in the file."""
         if not self.fast or not self.path.is_file():
             return {}
-        return chunk_indexes(self.path, [v.source for v in self.variables.values() if v.sha256 is None])
+        return chunk_indexes(self.source, [v.source for v in self.variables.values() if v.sha256 is None])
+
+    def begin(self, slots: Sequence[Slot], names: Collection[str], time_dim: str) -> None:
+        """Ask for what the fast way needs of these variables at the file's own of ``slots``; nobody waits for it.
+
+        Several requests go out at once so. It is no promise: whoever reads brings what he needs, whatever was begun.
+        """
+        if not isinstance(self.source, PartialFile):
+            return
+        spans: list[ByteSpan] = []
+        for start, stop, first in runs([slot for slot in slots if slot.digest == self.file.digest]):
+            times = slice(first.position, first.position + stop - start)
+            for variable in (self.variables[name] for name in names if name in self.variables):
+                index = self.indexes.get(variable.source)
+                if index is not None and len(index.shape) == len(variable.source_dims):
+                    spans += index.spans(source_window(variable, index.shape, time_dim, times, None))
+        self.source.begin(spans)
 
     def read(self, name: str, time_dim: str | None, times: slice | None, band: Band) -> np.ndarray:
         """Stored values in published order, by the slow way. Raises: DataError when the file is cut or damaged."""
-        with open_raw(self.path, self.file.name) as raw:
+        with open_raw(self.source, self.file.name) as raw:
             return read_raw(raw, self.variables[name], time_dim, times, band)
 
     def tasks(
@@ -91,7 +116,7 @@ class SourceFile:
         if index is None or len(index.shape) != len(variable.source_dims):
             yield slowly
             return
-        fast = _FastTasks(self.file.name, self.path, index, variable, published, str(time_dim), times, band, out)
+        fast = _FastTasks(self.file.name, self.source, index, variable, published, str(time_dim), times, band, out)
         for task in fast.tasks():
             yield partial(_or_slowly, task, slowly)
 
@@ -107,7 +132,7 @@ def _or_slowly(task: Task, slowly: Task) -> None:
 @dataclass
 class _FastTasks:
     name: str
-    path: Path
+    source: LocalFile
     index: ChunkIndex
     variable: Variable
     published: Variable
@@ -141,7 +166,7 @@ class _FastTasks:
         out = self.out if self.time_dim in self.variable.source_dims else self.out[0]
 
         def decode(some: list[tuple[int, ...]]) -> None:
-            with _opened(self.path) as descriptor:
+            with _opened(self.source, self.index, window) as descriptor:
                 for number in some:
                     read_chunk(descriptor, self.index, number, window, out)
 
@@ -159,7 +184,7 @@ class _FastTasks:
             window = source_window(self.variable, self.index.shape, self.time_dim, times, self.band)
             shape = tuple(part.stop - part.start for part in window)
             values = np.empty(shape, self.index.dtype.newbyteorder("="))
-            with _opened(self.path) as descriptor:
+            with _opened(self.source, self.index, window) as descriptor:
                 for number in self.index.touching(window):
                     read_chunk(descriptor, self.index, number, window, values)
             rows = slice(times.start - self.times.start, times.stop - self.times.start)
@@ -175,10 +200,12 @@ class _FastTasks:
 
 
 class _opened:
-    """A file descriptor for reading."""
+    """A file descriptor for reading a window of one variable; of a partial file that is brought before."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, source: LocalFile, index: ChunkIndex, window: Window) -> None:
+        if isinstance(source, PartialFile):
+            source.bring(index.spans(window))
+        self.path = source.path if isinstance(source, PartialFile) else source
 
     def __enter__(self) -> int:
         self.descriptor = os.open(self.path, os.O_RDONLY)

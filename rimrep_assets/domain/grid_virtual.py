@@ -19,7 +19,7 @@ from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_block import BlockWriter
 from rimrep_assets.domain.grid_chunks import chunks_of, shape_of, varying
 from rimrep_assets.domain.grid_digests import BlockDigests
-from rimrep_assets.domain.grid_hdf5 import DEFLATE, SHUFFLE, ChunkIndex
+from rimrep_assets.domain.grid_hdf5_index import DEFLATE, SHUFFLE, ChunkIndex
 from rimrep_assets.domain.grid_layout import Variable
 from rimrep_assets.domain.grid_source import SourceFile, Sources
 from rimrep_assets.domain.grid_state import GridState

@@ -8,28 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class SourceFile(BaseModel):
-    """One file of a source, known by the digest of its bytes; ``name`` is its path below the source's address.
+    """One file of a source, known by a digest, as a rule of its bytes; ``name`` is its path below the source's address.
 
     ``size`` is in bytes; ``etag`` and ``last_modified`` are the server's words, and ``revision`` its catalogue's, kept
-    to save a second fetch; they never decide on their own that a file with other bytes is the same.
+    to save a second fetch; they never decide on their own that a file with other bytes is the same, save where the
+    dataset says so (``source.ranges``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     digest: str
-    """sha256 of the bytes, in hex"""
+    """sha256 of the bytes, in hex; of what ``known_by`` says"""
     size: int
     url: str
     etag: str | None = None
     last_modified: str | None = None
     revision: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """what the provider's catalogue called this version, where it has one: a checksum, or a number and time"""
+    known_by: Literal["bytes", "validators"] = Field(default="bytes", exclude_if=lambda value: value == "bytes")
+    """what ``digest`` is of: the bytes, or, of a file that is read by ranges, what its server says of them"""
 
 
 @dataclass(frozen=True)

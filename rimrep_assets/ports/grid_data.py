@@ -68,11 +68,10 @@ class GridData:
             begin, at, tip, told = self._where_to_begin(base, before, intent)
             whole = self._whole(intent, told.sources if told else ())
             state = headers.united(whole, [state for state in (at, before) if state is not None])
-            read = headers.bytes_read
             blocks = changed_blocks(at, state, state.chunk)
             digests = {n: d for n, d in (told.digests if told else {}).items() if n not in blocks}
             if at is not None and begin is not None and not blocks and at == state:
-                return self._staged(intent, begin, state, digests, read)
+                return self._staged(intent, begin, state, digests, headers.bytes_read)
             try:
                 if self.bench.folder.dataset.layout.virtual:
                     self.repository.contain(containers(folders_of(self.bench.source, whole)))
@@ -81,7 +80,7 @@ class GridData:
                 digests |= self._write(session, at, state, blocks, whole)
                 if begin is not None and not session.has_uncommitted_changes:
                     # Only names of files changed: what is stored says their bytes already.
-                    return self._staged(intent, begin, state, digests, read)
+                    return self._staged(intent, begin, state, digests, headers.bytes_read)
                 # Told before the commit: whoever sees this tip can stage on it at once.
                 place = self.places.staging(self.bench.attempt, f"tip-{number}.json")
                 described = Tipped(sources=whole, state=state.model_dump(mode="json"), digests=digests)
@@ -93,7 +92,7 @@ class GridData:
                     "told": place,
                 }
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
-                return self._staged(intent, snapshot, state, digests, read)
+                return self._staged(intent, snapshot, state, digests, headers.bytes_read)
             except StagingConflict:
                 self.bench.progress("another attempt changed the same chunks; writing again on its tip")
         raise DataError(
@@ -202,11 +201,11 @@ class GridData:
 
     def _opener(self, sources: Sequence[SourceFile]) -> Any:
         files = {file.name: file for file in grid_files(sources, self.bench.folder.dataset)}
-        return lambda name: self.bench.fetch(files[name])
+        return lambda name: self.bench.open(files[name])
 
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
         """The snapshot that was staged; it must stand on ``base``. ``version`` names its documents, not its data."""
-        bench, dataset = self.bench, self.bench.folder.dataset
+        bench, dataset, read_before = self.bench, self.bench.folder.dataset, self.bench.bytes_in_parts
         if staged.intent.base != (base.release if base else None):
             raise BaseMoved
         assert staged.snapshot is not None
@@ -252,7 +251,7 @@ class GridData:
                 "digests": _digests_of(state, receipt, blocks, staged.digests),
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
-            source_bytes=staged.source_bytes,
+            source_bytes=staged.source_bytes + bench.bytes_in_parts - read_before,
             quicklook=quicklook,
         )
 

@@ -7,6 +7,7 @@ Here belongs telling these apart. Not here: reading one header (``domain/grid_he
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_growth import grown
@@ -25,7 +26,12 @@ class Headers:
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
         self.read: dict[tuple[str, str], GridHeader] = {}
-        self.bytes_read = 0
+        self._whole_bytes = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """How much was read of source files: of those that are read in parts what was fetched until now."""
+        return self._whole_bytes + self.bench.bytes_in_parts
 
     def united(self, sources: Sequence[SourceFile], states: Sequence[GridState]) -> GridState:
         """The state that ``sources`` make; only files that none of ``states`` remembers are opened.
@@ -73,9 +79,10 @@ class Headers:
         for number, (key, file) in enumerate(files, start=1):
             self.bench.progress(f"reading {file.name} ({number} of {len(files)})")
             try:
-                self.read[key] = read_header(self.bench.fetch(file), file.name, file.digest, dataset)
+                opened = self.bench.open(file)
+                self.read[key] = read_header(opened, file.name, file.digest, dataset)
             except DataError as error:
                 problems += error.problems
                 continue
-            self.bytes_read += file.size
+            self._whole_bytes += file.size if isinstance(opened, Path) else 0
         return problems

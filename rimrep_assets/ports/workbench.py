@@ -6,6 +6,7 @@ Here belongs opening these from settings. Not here: what the attempt does (``pub
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError
+from rimrep_assets.domain.partial_file import LocalFile, PartialFile
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.ports.catalog import Catalog, DatasetFolder, open_catalog
 from rimrep_assets.ports.object_store import ObjectStore, S3Access, open_store
@@ -21,6 +23,7 @@ from rimrep_assets.ports.projector import silent
 from rimrep_assets.ports.release_log import ReleaseLog
 from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.earthdata_login import EarthdataAccess
+from rimrep_assets.ports.sources.http_ranges import RangedFolder
 from rimrep_assets.ports.sources.open_source import source_for
 from rimrep_assets.ports.sources.protocol import SourceFolder
 
@@ -141,6 +144,7 @@ class Workbench:
     now: Callable[[], datetime] = utc_now
     progress: Callable[[str], None] = silent
     dask_scheduler: str | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -158,6 +162,27 @@ class Workbench:
             target.mkdir(parents=True, exist_ok=True)
             self._fetched[key] = self.source.fetch(file, target)
         return self._fetched[key]
+
+    @cached_property
+    def _opened(self) -> dict[str, LocalFile]:
+        return {}
+
+    def open(self, file: SourceFile) -> LocalFile:
+        """A source file for who can say which bytes he reads: partly here where its source is read by ranges, else as
+        ``fetch`` brings it. Raises: Unavailable, DataError."""
+        if not isinstance(self.source, RangedFolder):
+            return self.fetch(file)
+        key = f"{file.name}:{file.digest}"
+        with self._opening:
+            if key not in self._opened:
+                self._opened[key] = self.source.open(file, self.fetched / file.digest[:16], self.progress)
+        return self._opened[key]
+
+    @property
+    def bytes_in_parts(self) -> int:
+        """How much was fetched so far of files that are partly here."""
+        opened = list(self._opened.values())
+        return sum(file.bytes_read for file in opened if isinstance(file, PartialFile))
 
     @property
     def fetched(self) -> Path:

@@ -139,10 +139,13 @@ class Published:
         self.opened.append(name)
         return self.paths[name]
 
+    def header_of(self, path: Path) -> GridHeader:
+        return header_of(path, self.dataset)
+
     def to(self, *paths: Path) -> Published:
         """Bring the store to these files, from whatever it shows."""
         self.paths = {p.name: p for p in paths}
-        base, state = self.state, unite([header_of(p, self.dataset) for p in paths], self.dataset)
+        base, state = self.state, unite([self.header_of(p) for p in paths], self.dataset)
         self.blocks = changed_blocks(base, state, state.chunk)
         self.opened.clear()
         written = write_grid(self.group, base, state, self.blocks, self.dataset, self.open_source)

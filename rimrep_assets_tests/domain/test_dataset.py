@@ -155,12 +155,36 @@ def test_a_collection_of_earthdata_is_searched_by_what_was_declared(source, quer
             "bbox, temporal belong to kind: earthdata, not to kind: local",
         ),
         ({"kind": "http"}, "url is missing: kind: http needs it"),
+        ({"kind": "local", "url": "x", "ranges": True}, "ranges belongs to kind: http, not to kind: local"),
+        ({**MUR, "ranges": True}, "ranges belongs to kind: http, not to kind: earthdata"),
     ],
 )
 def test_keys_of_one_kind_of_source_are_refused_on_another_and_must_make_sense(source, sentence):
     with pytest.raises(DefinitionError) as told:
         parsed(changed(GRID_YAML, source=source), GRID)
     assert sentence in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "changes", "sentence"),
+    [
+        (TABLE_YAML, {}, "parts of files are read of grids (format: zarr) with read_netcdf alone"),
+        (
+            GRID_YAML,
+            {"convert": [{"read_zarr": {}}]},
+            "parts of files are read of grids (format: zarr) with read_netcdf",
+        ),
+        (GRID_YAML, {"layout": {"virtual": True, "plain": False}}, "source.ranges: layout.virtual digests whole files"),
+        (GRID_YAML, {"resources": {"dask": {"workers": 2}}}, "source.ranges: resources.dask hands whole files"),
+    ],
+)
+def test_ranges_are_refused_where_whole_files_are_needed(dataset, changes, sentence):
+    source = {"kind": "http", "url": "https://x/", "ranges": True}
+    with pytest.raises(DefinitionError) as told:
+        parsed(changed(dataset, source=source, **changes), dataset["id"])
+    assert sentence in str(told.value)
+    if dataset is GRID_YAML:
+        assert parsed(changed(dataset, source=source), GRID).source.ranges
 
 
 def test_references_to_what_needs_a_login_are_refused():

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from rimrep_assets.domain import grid_hdf5
 from rimrep_assets.domain.errors import DataError
-from rimrep_assets.domain.grid_hdf5 import UndecodableChunk, chunk_indexes, fletcher32, read_chunk
+from rimrep_assets.domain.grid_hdf5 import UndecodableChunk, fletcher32, read_chunk
+from rimrep_assets.domain.grid_hdf5_index import chunk_indexes
 from rimrep_assets_tests.domain.grid_bench import Published, Sample, grid_dataset, told
 
 TYPES = ("i1", "u1", "<i2", ">i2", "<u4", ">i8", "<f4", ">f4", "<f8")

@@ -100,7 +100,7 @@ class HttpClient:
             try:
                 response = self._logged_in(url, headers or {}, method)
             except (requests.ConnectionError, requests.Timeout) as error:
-                why = f"{type(error).__name__} ({_innermost(error)})"
+                why = f"{type(error).__name__} ({innermost(error)})"
             else:
                 if response.status_code in (200, 206, 304, 416):
                     return response
@@ -148,18 +148,19 @@ class HttpClient:
             return f"it answers status {response.status_code} to a range"
         announced = transfer.expected or 0
         try:
-            self._refuse_too_large(without_query(str(response.url)), announced)
+            self.refuse_too_large(without_query(str(response.url)), announced)
             while block := response.raw.read(1 << 20, decode_content=False):
                 transfer.add(block)
-                self._refuse_too_large(without_query(str(response.url)), transfer.size)
+                self.refuse_too_large(without_query(str(response.url)), transfer.size)
                 out.write(block)
         except (HTTPError, requests.RequestException, ConnectionError, TimeoutError) as error:
-            return f"the transfer broke after {transfer.size} bytes ({_innermost(error)})"
+            return f"the transfer broke after {transfer.size} bytes ({innermost(error)})"
         if transfer.is_whole:
             return ""
         return f"the connection ended after {transfer.size} of {transfer.expected} bytes"
 
-    def _refuse_too_large(self, url: str, size: int) -> None:
+    def refuse_too_large(self, url: str, size: int) -> None:
+        """Raise DataError for more than ``max_bytes``."""
         if self.max_bytes is not None and size > self.max_bytes:
             raise DataError(f"{url} is larger than the {self.max_bytes} bytes that are allowed")
 
@@ -174,7 +175,7 @@ class HttpClient:
                 if len(body) > max_bytes:
                     raise DataError(f"{address}: the listing is larger than {max_bytes} bytes")
         except (HTTPError, requests.RequestException, ConnectionError, TimeoutError) as error:
-            raise Unavailable(f"{address}: the listing broke off ({_innermost(error)})") from error
+            raise Unavailable(f"{address}: the listing broke off ({innermost(error)})") from error
         told = response.headers.get("Content-Length")
         if told is not None and "Content-Encoding" not in response.headers and len(body) < int(told):
             raise Unavailable(f"{address}: the listing broke off after {len(body)} of {told} bytes")
@@ -317,7 +318,7 @@ def _status(status: int) -> str:
         return f"status {status}"
 
 
-def _innermost(error: BaseException) -> str:
+def innermost(error: BaseException) -> str:
     """The last cause, which names what happened and not the pool it happened in."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner

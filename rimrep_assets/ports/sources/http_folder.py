@@ -146,7 +146,7 @@ class HttpFolder:
                 self._known_base = final if urlsplit(final).path.endswith("/") else None
                 if self._known_base is None and self._is_one_store:
                     self._known_base = f"{final}/"
-                if self._known_base is None and _is_web_page(kind, self._own_name()):
+                if self._known_base is None and is_web_page(kind, self._own_name()):
                     raise DefinitionError(f"{self.url} answers with a web page; the address of a folder ends in '/'")
             if self._known_base is not None and self._is_one_store:
                 # Names count from the folder in which the store lies, as for every other store.
@@ -207,7 +207,9 @@ class HttpFolder:
 
     def _ask_server(self, name: str, sightings: Sequence[SourceFile | None]) -> SourceFile:
         address = self._address(name)
-        earlier = next((file for file in sightings if file and (file.etag or file.last_modified)), None)
+        # A sighting without bytes has no digest of them to hand on.
+        known = [file for file in sightings if file is not None and file.known_by == "bytes"]
+        earlier = next((file for file in known if file.etag or file.last_modified), None)
         headers = _conditions(earlier) if earlier else {}
         try:
             with self.cache.temporary() as temporary:
@@ -219,7 +221,7 @@ class HttpFolder:
             raise Unavailable(f"{address} was listed but is not there") from error
 
     def _take_in(self, name: str, address: str, got: Downloaded, temporary: Path) -> SourceFile:
-        if _is_web_page(got.content_type, name):
+        if is_web_page(got.content_type, name):
             raise Unavailable(f"{address} answers with a web page instead of the file")
         file = SourceFile(
             name=name,
@@ -312,5 +314,5 @@ def _conditions(earlier: SourceFile) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value is not None}
 
 
-def _is_web_page(content_type: str, name: str) -> bool:
+def is_web_page(content_type: str, name: str) -> bool:
     return content_type.split(";")[0].strip().lower() == "text/html" and not name.lower().endswith((".html", ".htm"))

@@ -18,6 +18,7 @@ from rimrep_assets.ports.sources.download_cache import DownloadCache
 from rimrep_assets.ports.sources.earthdata_folder import EarthdataFolder
 from rimrep_assets.ports.sources.earthdata_login import EarthdataAccess
 from rimrep_assets.ports.sources.http_folder import HttpFolder
+from rimrep_assets.ports.sources.http_ranges import RangedFolder
 from rimrep_assets.ports.sources.local_folder import LocalFolder
 from rimrep_assets.ports.sources.protocol import SourceFolder
 from rimrep_assets.ports.sources.selection import Selection
@@ -63,6 +64,8 @@ def _source_for(
     source = dataset.source
     selection = Selection(source.include, source.exclude)
     url = source.url or ""
+    if source.ranges:
+        return RangedFolder(url, selection, cache=DownloadCache(cache / "downloads"))
     if source.kind == "http":
         return HttpFolder(url, selection, cache=DownloadCache(cache / "downloads"))
     address = Path(url)
