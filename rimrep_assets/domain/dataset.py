@@ -7,6 +7,7 @@ Here belongs what a curator may write and the sentences that say why not. Not he
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import yaml
@@ -18,6 +19,7 @@ from rimrep_assets.domain.dataset_source import Source
 from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_steps import (
     GRID_READERS,
+    RULES_OF_FILES,
     AttributesStep,
     Clip,
     FixTime,
@@ -33,6 +35,7 @@ from rimrep_assets.domain.grid_steps import (
     step_problems,
 )
 from rimrep_assets.domain.partition import Partition
+from rimrep_assets.domain.proposal_marks import still_guesses, without_marks
 from rimrep_assets.domain.schedule import checked_schedule, checked_zone
 from rimrep_assets.domain.strict_model import StrictModel, nearest, problems_of
 from rimrep_assets.domain.table_profiles_options import ReadProfiles
@@ -263,7 +266,7 @@ def dataset_from_yaml(text: str, *, folder: str) -> Dataset:
     """Parse ``dataset.yaml`` of ``folder``.
 
     Raises: DefinitionError that lists every unknown key (with the nearest known one), every missing and every
-    wrong value, and a folder name that is not the id.
+    wrong value, every rule that is still a guess, and a folder name that is not the id.
     """
     try:
         raw = yaml.load(text, Loader=YAML)  # noqa: S506 (a safe loader)
@@ -275,6 +278,8 @@ def dataset_from_yaml(text: str, *, folder: str) -> Dataset:
     if str(raw.get("access", "")).replace("_", "-") in {"sensitive", "highly-sensitive"}:
         raise DefinitionError(SENSITIVE, dataset=folder)
     raw = {**raw, "convert": _steps_by_name(raw.get("convert"), problems)}
+    problems += still_guesses({"convert": _rules(raw["convert"])})
+    raw["convert"] |= without_marks(_rules(raw["convert"]))
     dataset = None
     try:
         dataset = Dataset.model_validate(raw)
@@ -285,6 +290,10 @@ def dataset_from_yaml(text: str, *, folder: str) -> Dataset:
     if problems or dataset is None:
         raise DefinitionError(sorted(set(problems), key=problems.index), dataset=folder)
     return dataset
+
+
+def _rules(convert: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: convert[name] for name in RULES_OF_FILES if name in convert}
 
 
 def _steps_by_name(steps: Any, problems: list[str]) -> dict[str, Any]:

@@ -85,6 +85,17 @@ def prove_grid(
     return [*proofs, findings.of(WHOLE, "", 0, [])], stats
 
 
+def not_shown(state: GridState) -> list[FileProof]:
+    """What is told of files of which nothing is published, because others give all their times by ``overlap``."""
+    unused = state.unused()
+    what = "times, which a file whose name sorts later gives"
+    return [
+        FileProof(name=file.name, digest=file.digest, compared=0, sampled=0, left_out={what: len(file.times)})
+        for file in state.files
+        if file.name in unused
+    ]
+
+
 def _files_of(state: GridState, blocks: Sequence[int]) -> list[FileGrid]:
     digests = {s.digest for b in blocks for s in block_slots(state.axis, b, state.chunk)}
     return sorted((state.by_digest[d] for d in digests if d is not None), key=lambda f: f.name)

@@ -86,6 +86,13 @@ class GridState(StrictModel):
         """Files by their last time, the latest first."""
         return tuple(sorted(self.files, key=lambda f: (f.times[-1:] or (0,), NameOrder(f.name)), reverse=True))
 
+    def unused(self) -> set[str]:
+        """Names of files that give no time, because ``overlap`` lets others give all of theirs."""
+        if self.overlap == "refuse":
+            return set()
+        taken = {slot.digest for slot in self.axis}
+        return {file.name for file in self.files if file.digest not in taken}
+
     def layout_of(self, file: FileGrid) -> GridLayout:
         return self.layouts[file.layout]
 

@@ -20,6 +20,8 @@ GRID_READERS = ("read_netcdf", "read_geotiff", "read_zarr")
 """a grid has exactly one of these steps"""
 Longitudes = Literal["-180..180", "0..360"]
 Box = tuple[float, float, float, float]
+RULES_OF_FILES = ("orient", "set_time", "fix_time", "unite")
+"""steps that `rimrep init` may propose such that a person has to confirm them"""
 COMPUTED = re.compile(
     r"time_coverage_(start|end|resolution)|geospatial_(lat|lon|vertical)_(min|max)|geospatial_bounds.*", re.IGNORECASE
 )

@@ -209,12 +209,19 @@ class _United:
         if self.dataset.convert.unpack and variable.role != "coordinate":
             variable = unpacked(variable, [h.variables[name] for h in holders], self.dataset.convert.unpack)
         gaps = holders[0].varies(name) and (lacking or self.dataset.layout.cadence is not None)
-        fill = _DEFAULT_FILL.get(variable.dtype)
-        if gaps and variable.packing.fill is None and fill is not None:
+        fill = fill_of_gaps(variable)
+        if gaps and fill is not None:
             # Times without a file need a number that says so, and readers must be told which.
-            packing = variable.packing.model_copy(update={"fill": Number(dtype=variable.dtype, value=fill)})
+            packing = variable.packing.model_copy(update={"fill": fill})
             variable = variable.model_copy(update={"packing": packing})
         return variable
+
+
+def fill_of_gaps(variable: Variable) -> Number | None:
+    """The platform's own number for times without a file, for a variable whose files declare none; None where they
+    do, or where NaN says it."""
+    fill = _DEFAULT_FILL.get(variable.dtype)
+    return None if fill is None or variable.packing.fill is not None else Number(dtype=variable.dtype, value=fill)
 
 
 def unpacked(variable: Variable, of_files: Sequence[Variable], step: Unpack) -> Variable:

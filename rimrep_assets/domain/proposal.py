@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from rimrep_assets.domain.dataset import Dataset, dataset_from_yaml
-from rimrep_assets.domain.proposal_marks import GUESS
+from rimrep_assets.domain.grid_steps import RULES_OF_FILES
+from rimrep_assets.domain.proposal_marks import GUESS, without_marks
 
 ORDER = (
     "id",
@@ -62,13 +64,19 @@ class Draft:
         if why:
             self.why[key] = why
 
+    def copy(self) -> Draft:
+        """The same draft, to be changed without changing this one."""
+        return Draft(deepcopy(self.keys), dict(self.why), dict(self.shown))
+
     def dataset(self) -> Dataset:
-        """The dataset as it is probed: as public data, because an agreement cannot be guessed.
+        """The dataset as it is probed: as public data, because an agreement cannot be guessed, its rules confirmed.
 
         Raises: DefinitionError when the draft is not a valid dataset.
         """
-        probed = {**self.keys, "access": "public"}
+        probed = {**self.copy().keys, "access": "public"}
         probed.pop("data_sharing_agreement", None)
+        steps = probed.get("convert", {})
+        steps |= without_marks({name: steps[name] for name in RULES_OF_FILES if name in steps})
         return dataset_from_yaml(Draft(probed).text(), folder=str(self.keys["id"]))
 
     def text(self) -> str:

@@ -1,8 +1,8 @@
-"""The proposed form of a grid: its coordinates, what is left out, by what rule files unite, chunks, cadence, schema.
+"""The proposed form of a grid: its coordinates, what is left out, chunks, cadence, schema.
 
-Here belongs what variables mean, told by headers alone. Not here: reading headers for good (``grid_header``), words
-for people (``proposal_words``), names of files (``proposal_names``).
-Source: https://cfconventions.org/ (axis, standard_name, units of coordinates)
+Here belongs what headers tell of one grid. Not here: which variable is what (``proposal_grid_roles``), by what rules
+files become one grid (``proposal_grid_rules``), words for people (``proposal_words``), names of files
+(``proposal_names``).
 """
 
 from __future__ import annotations
@@ -17,50 +17,20 @@ from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_classic import missing_bytes
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_file import RawFile, open_raw
-from rimrep_assets.domain.grid_header import read_header
-from rimrep_assets.domain.grid_layout import GridHeader
+from rimrep_assets.domain.grid_layout import Number
 from rimrep_assets.domain.grid_schema import curated_part, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_time import DAY, HOUR, MINUTE, SECOND, STANDARD, iso_duration
 from rimrep_assets.domain.grid_write import write_grid
-from rimrep_assets.domain.gridded import unite
+from rimrep_assets.domain.gridded import fill_of_gaps, unite
 from rimrep_assets.domain.proposal import Draft
+from rimrep_assets.domain.proposal_grid_roles import coordinate, is_numeric
 
+MONTH = 28 * DAY
+"""months and years are steps of no fixed length, also where the times looked at happen to be equally far apart"""
 MOST_GAPS = 2.0
 """a regular axis that were longer than this many times the times that there are is mostly fill"""
-TOLERANCE = 0.0001
-"""degrees; less than ten metres, more than what float32 loses"""
-RULES: tuple[tuple[dict[str, Any], dict[str, Any] | None, str], ...] = (
-    ({}, None, ""),
-    ({"variables": "common"}, None, "files differ in variables, or in what does not vary with time"),
-    ({"coordinate_tolerance": TOLERANCE}, None, "the axes of files differ by less than this"),
-    (
-        {"variables": "common", "coordinate_tolerance": TOLERANCE},
-        None,
-        "files differ in variables and, a little, in axes",
-    ),
-    ({}, {}, "files pack their numbers differently"),
-    ({"variables": "common", "coordinate_tolerance": TOLERANCE}, {}, "files differ in variables, axes and packing"),
-)
-"""``unite`` and ``unpack`` that are tried, the strictest first"""
-_NAMES = {
-    "x": re.compile(r"(nav_)?(lon|long|longitude)(_rho|_t)?|x", re.IGNORECASE),
-    "y": re.compile(r"(nav_)?(lat|latitude)(_rho|_t)?|y", re.IGNORECASE),
-    "z": re.compile(r"depth.?|lev|level|altitude|height|zc?", re.IGNORECASE),
-    "t": re.compile(r"time.*", re.IGNORECASE),
-}
-_STANDARD = {
-    "x": ("longitude", "projection_x_coordinate"),
-    "y": ("latitude", "projection_y_coordinate"),
-    "z": ("depth", "altitude", "height"),
-    "t": ("time",),
-}
-_UNITS = {
-    "x": re.compile(r"degrees?_?e(ast)?", re.IGNORECASE),
-    "y": re.compile(r"degrees?_?n(orth)?", re.IGNORECASE),
-    "t": re.compile(r"\w+\s+since\s.*", re.IGNORECASE),
-}
 
 
 def propose_grid(name: str, path: Path, draft: Draft) -> dict[str, Any]:
@@ -68,22 +38,23 @@ def propose_grid(name: str, path: Path, draft: Draft) -> dict[str, Any]:
 
     Raises: DataError when it is no NetCDF, or has no coordinates x and y.
     """
-    _refuse_broken(name, path)
+    refuse_broken(name, path)
     with open_raw(path, name) as file:
-        text = [n for n, v in file.variables.items() if not _is_numeric(v)]
+        text = [n for n, v in file.variables.items() if not is_numeric(v)]
         twice = [n for n, v in file.variables.items() if len(set(v.dimensions)) < len(v.dimensions)]
         draft.put("convert.read_netcdf", {"drop": [*text, *twice]} if text or twice else {})
         if text or twice:
             draft.why["convert.read_netcdf"] = "these hold text, or have a dimension twice, which a grid cannot have"
         for part in ("x", "y", "z", "t"):
-            found, why = _coordinate(file, part, {*text, *twice})
+            found, why = coordinate(file, part, {*text, *twice})
             if found:
                 draft.put(f"coordinates.{part}", found, why)
         _refuse_placeless(name, file, draft)
         return {key: file.getncattr(key) for key in file.ncattrs()}
 
 
-def _refuse_broken(name: str, path: Path) -> None:
+def refuse_broken(name: str, path: Path) -> None:
+    """Raise DataError for a file that no rule makes readable: it is empty, cut, or no NetCDF."""
     if path.stat().st_size == 0:
         raise DataError(f"{name}: the file is empty (0 bytes)")
     try:
@@ -105,96 +76,42 @@ def _refuse_placeless(name: str, file: RawFile, draft: Draft) -> None:
         )
 
 
-def _is_numeric(variable: Any) -> bool:
-    kind = getattr(variable.dtype, "kind", "O")
-    return (kind in "iuf" and not getattr(variable, "_isvlen", False)) or (kind == "S" and variable.ndim == 0)
+def put_layout(draft: Draft, state: GridState, share: float) -> list[str]:
+    """Chunks of about 2 MB, and a cadence where the times are regular; ``share`` of all files were looked at.
 
-
-def _coordinate(file: RawFile, part: str, without: set[str]) -> tuple[str | None, str]:
-    """The variable that plays ``part``, with the reasons; the one for which most speaks."""
-    best: tuple[int, str | None, str] = (0, None, "")
-    for name, variable in file.variables.items():
-        if name in without or getattr(variable.dtype, "kind", "O") not in "iuf" or not _may_be(variable, part):
-            continue
-        score, reasons = _evidence(name, variable, part)
-        if score > best[0]:
-            best = (score, name, ", ".join(reasons))
-    return best[1], best[2]
-
-
-def _may_be(variable: Any, part: str) -> bool:
-    if part == "t":
-        return variable.ndim == 1 and bool(_UNITS["t"].fullmatch(_said(variable, "units")))
-    return variable.ndim in ((1, 2) if part in "xy" else (1,))
-
-
-def _evidence(name: str, variable: Any, part: str) -> tuple[int, list[str]]:
-    score = 0
-    reasons: list[str] = []
-    if _said(variable, "axis").upper() == part.upper():
-        score, reasons = score + 8, [*reasons, f"axis {part.upper()}"]
-    if _said(variable, "standard_name").lower() in _STANDARD[part]:
-        score, reasons = score + 8, [*reasons, f"standard_name {_said(variable, 'standard_name')}"]
-    if part in _UNITS and _UNITS[part].fullmatch(_said(variable, "units")):
-        score, reasons = score + 4, [*reasons, f"units {_said(variable, 'units')}"]
-    if _NAMES[part].fullmatch(name):
-        score, reasons = score + 3, [*reasons, f"its name {name}"]
-    if score and variable.dimensions == (name,):
-        score += 2
-    return score, reasons
-
-
-def _said(variable: Any, attribute: str) -> str:
-    value = variable.getncattr(attribute) if attribute in variable.ncattrs() else ""
-    return value.strip() if isinstance(value, str) else ""
-
-
-def unite_by_least_rule(files: Mapping[str, Path], draft: Draft) -> GridState:
-    """Read the headers of ``files`` and unite them by the strictest rule that fits, which ``draft`` then holds.
-
-    Raises: DataError with what is wrong in the files, or with all differences when no rule fits.
+    A cadence that would put a number of the platform's own into the data is left out, and the remark says so.
     """
-    first: DataError | None = None
-    for rule, unpack, why in RULES if len(files) > 1 else RULES[:1]:
-        tried = Draft({**draft.keys, "convert": {**draft.keys["convert"]}}, dict(draft.why))
-        if rule:
-            tried.put("convert.unite", rule, why)
-        if unpack is not None:
-            tried.put("convert.unpack", unpack, why)
-        try:
-            state = unite(_headers(files, tried), tried.dataset())
-        except DataError as error:
-            first = first or error
-            continue
-        draft.keys, draft.why = tried.keys, tried.why
-        return state
-    assert first is not None
-    raise first
-
-
-def _headers(files: Mapping[str, Path], draft: Draft) -> list[GridHeader]:
-    dataset = draft.dataset()
-    headers: list[GridHeader] = []
-    problems: list[str] = []
-    for name, path in files.items():
-        try:
-            # A name is as good as a digest here: nothing is remembered of these headers.
-            headers.append(read_header(path, name, name, dataset))
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return headers
-
-
-def put_layout(draft: Draft, state: GridState, share: float) -> None:
-    """Chunks of about 2 MB, and a cadence where the times are regular; ``share`` of all files were looked at."""
     draft.put(
         "layout.chunks", dict(state.chunks), "about 2 MB each, whole planes over many times where these are small"
     )
     cadence = cadence_of(state, share)
-    if cadence:
-        draft.put("layout.cadence", cadence, f"the {len(state.axis)} times looked at are that far apart, or multiples")
+    if not cadence:
+        return []
+    marked = _marked_by_us(state)
+    if marked:
+        return [_without_cadence(cadence, marked)]
+    draft.put("layout.cadence", cadence, f"the {len(state.axis)} times looked at are that far apart, or multiples")
+    return []
+
+
+def _marked_by_us(state: GridState) -> dict[str, Number]:
+    """Variables whose missing times a cadence would mark by a number that no file declares; bounds are not data."""
+    time = state.united.time
+    bounds = {state.attributes.get(time.name, {}).get(key) for key in ("bounds", "climatology")} if time else set()
+    return {
+        name: fill
+        for name, variable in state.united.variables.items()
+        if state.united.varies(name) and name not in bounds and (fill := fill_of_gaps(variable)) is not None
+    }
+
+
+def _without_cadence(cadence: str, marked: Mapping[str, Number]) -> str:
+    numbers = ", ".join(f"{name} ({fill.dtype}, {fill})" for name, fill in marked.items())
+    return (
+        f"layout.cadence is left out, though the times are {cadence} or multiples of it apart: integers without "
+        f"_FillValue would get one. With layout.cadence: {cadence} missing times are stored as that number, readers "
+        f"take it for no value, and files that hold it as a value are refused: {numbers}"
+    )
 
 
 def cadence_of(state: GridState, share: float = 1.0) -> str | None:
@@ -203,7 +120,7 @@ def cadence_of(state: GridState, share: float = 1.0) -> str | None:
     if len(times) < 2 or state.united.time is None or state.united.time.calendar != STANDARD:
         return None
     step = min(b - a for a, b in pairwise(times))
-    if step < MINUTE or step % MINUTE or any((time - times[0]) % step for time in times):
+    if not MINUTE <= step < MONTH or step % MINUTE or any((time - times[0]) % step for time in times):
         return None
     expected = (times[-1] - times[0]) // step + 1
     if expected > MOST_GAPS * len(times) / share:

@@ -21,7 +21,7 @@ from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
 from rimrep_assets.domain.grid_chunks import blocks_in_chunk, cells_of_block
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
-from rimrep_assets.domain.grid_proof import prove_grid
+from rimrep_assets.domain.grid_proof import not_shown, prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
@@ -233,7 +233,7 @@ class GridData:
                 staged.digests,
                 self._threads,
             )
-            proofs = proofs_of_sources(proofs, grid_files(staged.intent.sources, dataset))
+            proofs = proofs_of_sources([*not_shown(state), *proofs], grid_files(staged.intent.sources, dataset))
             title = str(bench.folder.curated.get("title", bench.id))
             quicklook = quicklook_of(bench, version, lambda: draw_grid(xr.decode_cf(published), dataset, title))
         receipt = self._receipt(base) if base is not None and before is not None else {}

@@ -22,8 +22,8 @@ from rimrep_assets.domain.proposal_grid import (
     propose_grid_schema,
     put_layout,
     rhythm_of_times,
-    unite_by_least_rule,
 )
+from rimrep_assets.domain.proposal_grid_rules import unite_by_least_rule
 from rimrep_assets.domain.proposal_names import id_from, partition_of, rhythm_of, title_from, words_of
 from rimrep_assets.domain.proposal_profiles import holds_samples, propose_profiles
 from rimrep_assets.domain.proposal_table import orders_guessed, propose_csv, propose_table_schema, propose_vector
@@ -178,10 +178,10 @@ def _drafted(
         return propose_table_schema(seen.files, draft, fields, scratch / "schema"), attributes, None, []
     if seen.kind == "netcdf":
         attributes = propose_grid(name, path, draft)
-        state = unite_by_least_rule(seen.files, draft)
-        put_layout(draft, state, len(seen.files) / len(seen.family.names))
+        state = unite_by_least_rule(seen.files, seen.family, draft)
+        remarks = put_layout(draft, state, len(seen.files) / len(seen.family.names))
         rhythm = rhythm_of_times(state) if len(seen.family.names) > 1 else None
-        return propose_grid_schema(state, seen.files, draft), attributes, rhythm, grid_notes(state, draft)
+        return propose_grid_schema(state, seen.files, draft), attributes, rhythm, grid_notes(state, draft) + remarks
     declared: list[dict[str, Any]] = []
     if seen.kind == "csv":
         declared = propose_csv(seen.files, draft, timezone)
