@@ -179,7 +179,28 @@ def changed_blocks(base: GridState | None, state: GridState, chunk: int) -> list
     Those too of which a file has a variable that ``base`` has not; elsewhere a new variable is fill, and that is not
     stored. All blocks when there is no base, or when a chunk of it has another place, shape, type or packing.
     Description, axes' values and the unit of the time axis are written whenever they differ and change no block.
+    Of a grid of references also ``moved_blocks``.
     """
+    return sorted({*_blocks_with_other_values(base, state, chunk), *_blocks_elsewhere(base, state, chunk)})
+
+
+def moved_blocks(base: GridState | None, state: GridState, chunk: int) -> list[int]:
+    """Of ``changed_blocks`` those whose values ``base`` holds, with references to where their file is no more.
+
+    There are none where values are copied.
+    """
+    elsewhere = _blocks_elsewhere(base, state, chunk)
+    return sorted(elsewhere.difference(_blocks_with_other_values(base, state, chunk))) if elsewhere else []
+
+
+def _blocks_elsewhere(base: GridState | None, state: GridState, chunk: int) -> set[int]:
+    """Blocks of a file for which ``base`` names another place."""
+    before = base.by_digest if base else {}
+    moved = {d for d, file in state.by_digest.items() if d in before and before[d].place != file.place}
+    return {row // chunk for row, slot in enumerate(state.axis) if slot.digest in moved} if moved else set()
+
+
+def _blocks_with_other_values(base: GridState | None, state: GridState, chunk: int) -> list[int]:
     blocks = range(-(-len(state.axis) // chunk))
     if base is None or not base.written_alike(state):
         return list(blocks)

@@ -11,6 +11,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
 from rimrep_assets.domain.strict_model import StrictModel
 
 if TYPE_CHECKING:
@@ -156,6 +158,8 @@ class FileGrid(StrictModel):
     positions: tuple[int, ...] = ()
     """where in the file each time stands; empty where the file has exactly these times in this order"""
     attributes: Attributes = {}
+    place: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """digest of the place (``source_file``) that references to it name; None where its values are copied"""
 
 
 class GridHeader(StrictModel):

@@ -6,6 +6,7 @@ two (``grid_axis``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -58,6 +59,15 @@ class GridState(StrictModel):
         """This state, which need not derive its axis: it is known to be ``axis``."""
         self.__dict__["axis"] = axis
         return self
+
+    def placed(self, places: Mapping[str, str]) -> GridState:
+        """This state, whose files' chunks stay at ``places``: by name the digests of ``source_file.Place``."""
+        if all(file.place == places.get(file.name) for file in self.files):
+            return self
+        files = tuple(
+            FileGrid.model_construct(**{**file.__dict__, "place": places.get(file.name)}) for file in self.files
+        )
+        return GridState.model_construct(**{**self.fields(), "files": files}).with_axis(self.axis)
 
     def fields(self) -> dict[str, Any]:
         """The fields as they are, to make another state of; nothing that was derived."""

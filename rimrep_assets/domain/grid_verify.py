@@ -6,7 +6,7 @@ where receipt and store come from (``ports/verification``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,15 @@ def differing_values(
     digests: Mapping[int, BlockDigests],
     files: set[str] | None = None,
     threads: int = 2,
+    store_errors: tuple[type[Exception], ...] = (),
+    explained: Callable[[Exception], str | None] = str,
 ) -> Iterator[str]:
-    """Where stored values are not those that were proven, in words; ``files`` (contents) narrows what is read."""
+    """Where stored values are not those that were proven, in words; ``files`` (contents) narrows what is read.
+
+    An error of the store that ``explained`` has words for is a finding, told once however many blocks it concerns; any
+    other is raised.
+    """
+    told: set[str] = set()
     with ThreadPoolExecutor(threads) as pool:
         reader = BlockReader(group, state, pool)
         for block, known in sorted(digests.items()):
@@ -59,6 +66,13 @@ def differing_values(
                 except (RuntimeError, ValueError) as error:
                     # What a decoder raises for bytes that it did not make.
                     yield f"{name} in block {block}: what is stored cannot be decoded: {error}"
+                except store_errors as error:
+                    words = explained(error)
+                    if words is None:
+                        raise
+                    if words not in told:
+                        told.add(words)
+                        yield words
 
 
 def _of_variable(reader: BlockReader, block: int, name: str, wanted: BlockDigests) -> Iterator[str]:

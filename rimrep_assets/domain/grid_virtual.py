@@ -9,7 +9,7 @@ little endian, of numbers that are published as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,11 +76,17 @@ def plan_virtual(
     return planning.found
 
 
+@dataclass
 class VirtualBlockWriter(BlockWriter):
-    """Decodes blocks for their digests as ever, and stores none of the values that stay at the source."""
+    """Decodes blocks for their digests as ever, and stores none of the values that stay at the source.
+
+    ``held``: blocks whose other values are stored already, and are not touched.
+    """
+
+    held: Collection[int] = frozenset()
 
     def _store(self, block: int, name: str, values: np.ndarray, band: Band) -> None:
-        if name not in virtual_names(self.state):
+        if block not in self.held and name not in virtual_names(self.state):
             super()._store(block, name, values, band)
 
     def digests(self, blocks: Iterable[int]) -> dict[int, BlockDigests]:

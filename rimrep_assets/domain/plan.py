@@ -80,8 +80,9 @@ def documents_fingerprint(description_digest: str, environment: str, store: str)
 def plan(wanted: Mapping[str, Wanted], released: Mapping[str, Released]) -> list[Due]:
     """The steps that are due, sorted by dataset and order; a dataset that is not wanted any more has none.
 
-    Data is due when it was never released, its fingerprint is new or a source file is new, re-issued or withdrawn;
-    the datapackage is due when data is, or its own fingerprint is new; a release is due when any of them is.
+    Data is due when it was never released, its fingerprint is new or a source file is new, re-issued, withdrawn or
+    (where references name it) re-marked; the datapackage is due when data is, or its own fingerprint is new; a release
+    is due when any of them is.
     """
     due: list[Due] = []
     for dataset, now in sorted(wanted.items()):

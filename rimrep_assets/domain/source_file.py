@@ -1,16 +1,37 @@
 """What is known of one file of a source, and how two sightings of a source differ.
 
-Here belongs the ledger as a value: files known by content, and what is new, re-issued, withdrawn or unchanged.
-Not here: looking at a source or fetching from it (``ports/sources``).
+Here belongs the ledger as a value: files known by content, and what is new, re-issued, withdrawn, re-marked or
+unchanged. Not here: looking at a source or fetching from it (``ports/sources``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class Place(BaseModel):
+    """Where readers find a file whose bytes stay at its provider, and the mark by which a change of it is noticed.
+
+    Two sightings of one place are equal only where a reader who was sent there by the first is still served.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    etag: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """a strong one, as the server writes it; of a file on this machine as object stores make one up"""
+    last_modified: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """an HTTP date, where there is no such ETag"""
+
+    @property
+    def digest(self) -> str:
+        """Short, for all who only ask whether it is the same place."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 class SourceFile(BaseModel):
@@ -34,6 +55,8 @@ class SourceFile(BaseModel):
     """what the provider's catalogue called this version, where it has one: a checksum, or a number and time"""
     known_by: Literal["bytes", "validators"] = Field(default="bytes", exclude_if=lambda value: value == "bytes")
     """what ``digest`` is of: the bytes, or, of a file that is read by ranges, what its server says of them"""
+    place: Place | None = Field(default=None, exclude_if=lambda value: value is None)
+    """told only where references are published in place of copies, so that it is part of what is published"""
 
 
 @dataclass(frozen=True)
@@ -43,11 +66,18 @@ class LedgerChange:
     new: tuple[str, ...] = ()
     reissued: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    remarked: tuple[str, ...] = ()
+    """the same bytes at another place, or under another mark, where references name both"""
     unchanged: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.new or self.reissued or self.withdrawn)
+        return not (self.new or self.reissued or self.withdrawn or self.remarked)
+
+    @property
+    def to_convert(self) -> tuple[str, ...]:
+        """The files of which something must be written."""
+        return (*self.new, *self.reissued, *self.remarked)
 
     def __str__(self) -> str:
         parts = [
@@ -56,6 +86,7 @@ class LedgerChange:
                 ("new", self.new),
                 ("re-issued", self.reissued),
                 ("withdrawn", self.withdrawn),
+                ("re-marked", self.remarked),
             )
             if names
         ]
@@ -63,13 +94,18 @@ class LedgerChange:
 
 
 def compare_ledgers(released: Iterable[SourceFile], seen: Iterable[SourceFile]) -> LedgerChange:
-    """Sort the names of both sightings into new, re-issued (same name, other bytes), withdrawn, unchanged."""
-    before: Mapping[str, str] = {f.name: f.digest for f in released}
-    after: Mapping[str, str] = {f.name: f.digest for f in seen}
+    """Sort the names of both sightings into new, re-issued (same name, other bytes), withdrawn, re-marked (same name
+    and bytes, another ``place``), unchanged.
+    """
+    before: Mapping[str, SourceFile] = {f.name: f for f in released}
+    after: Mapping[str, SourceFile] = {f.name: f for f in seen}
     both = before.keys() & after.keys()
+    same = {n for n in both if before[n].digest == after[n].digest}
+    remarked = {n for n in same if before[n].place != after[n].place}
     return LedgerChange(
         new=tuple(sorted(after.keys() - before.keys())),
-        reissued=tuple(sorted(n for n in both if before[n] != after[n])),
+        reissued=tuple(sorted(both - same)),
         withdrawn=tuple(sorted(before.keys() - after.keys())),
-        unchanged=tuple(sorted(n for n in both if before[n] == after[n])),
+        remarked=tuple(sorted(remarked)),
+        unchanged=tuple(sorted(same - remarked)),
     )

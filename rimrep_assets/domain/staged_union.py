@@ -36,7 +36,7 @@ def unite(released: Sequence[SourceFile], stagings: Iterable[Sighted]) -> tuple[
         then = {file.name: file for file in staging.before}
         seen = {file.name: file for file in staging.sources}
         for name in {*then, *seen, *now, *found}:
-            if not staging.covers(name) or _digest(then.get(name)) != _digest(now.get(name)):
+            if not staging.covers(name) or _what(then.get(name)) != _what(now.get(name)):
                 continue
             if name in seen:
                 found[name] = seen[name]
@@ -45,5 +45,6 @@ def unite(released: Sequence[SourceFile], stagings: Iterable[Sighted]) -> tuple[
     return tuple(found[name] for name in sorted(found))
 
 
-def _digest(file: SourceFile | None) -> str | None:
-    return None if file is None else file.digest
+def _what(file: SourceFile | None) -> tuple[object, ...] | None:
+    """What a release says of a file: its bytes, and where readers find them if they are sent there."""
+    return None if file is None else (file.digest, file.place)

@@ -34,10 +34,12 @@ from rimrep_assets.domain.staging import Intent, Staged, Tipped
 from rimrep_assets.ports.dask_blocks import SourcesToFetch, write_grid_on_dask
 from rimrep_assets.ports.dask_cluster import open_workers
 from rimrep_assets.ports.grid_headers import Headers
+from rimrep_assets.ports.grid_references import in_words_for
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
-from rimrep_assets.ports.grid_virtual import containers, folders_of, locate, write_virtual_grid
+from rimrep_assets.ports.grid_virtual import containers, folders_of, write_virtual_grid
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.quicklooks import quicklook_of
+from rimrep_assets.ports.sources.referred import locate
 from rimrep_assets.ports.staged_parts import REJECTED
 from rimrep_assets.ports.version import BaseMoved, Version
 from rimrep_assets.ports.workbench import Workbench
@@ -68,6 +70,7 @@ class GridData:
             begin, at, tip, told = self._where_to_begin(base, before, intent)
             whole = self._whole(intent, told.sources if told else ())
             state = headers.united(whole, [state for state in (at, before) if state is not None])
+            state = state.placed({file.name: file.place.digest for file in whole if file.place is not None})
             blocks = changed_blocks(at, state, state.chunk)
             digests = {n: d for n, d in (told.digests if told else {}).items() if n not in blocks}
             if at is not None and begin is not None and not blocks and at == state:
@@ -218,8 +221,9 @@ class GridData:
         import xarray as xr
 
         store = self.repository.read(staged.snapshot)
+        in_words = in_words_for(state, staged.intent.sources)
         with (
-            self.repository.reading_back(),
+            self.repository.reading_back(in_words),
             xr.open_zarr(store, consolidated=False, chunks=None, decode_times=False) as published,
         ):
             proofs, new_stats = prove_grid(
@@ -235,7 +239,13 @@ class GridData:
             )
             proofs = proofs_of_sources([*not_shown(state), *proofs], grid_files(staged.intent.sources, dataset))
             title = str(bench.folder.curated.get("title", bench.id))
-            quicklook = quicklook_of(bench, version, lambda: draw_grid(xr.decode_cf(published), dataset, title))
+
+            def draw() -> bytes | None:
+                # What is drawn may be of a partition that nobody looked at now.
+                with self.repository.errors_in_words(in_words):
+                    return draw_grid(xr.decode_cf(published), dataset, title)
+
+            quicklook = quicklook_of(bench, version, draw)
         receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
         facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
@@ -291,7 +301,7 @@ class GridData:
             sources=sources,
             proofs=proofs,
             receipt=receipt,
-            sample=self._sample(snapshot),
+            sample=self._sample(snapshot, state, sources),
             snapshot=snapshot,
             state=state.model_dump(mode="json"),
             source_bytes=source_bytes,
@@ -313,8 +323,12 @@ class GridData:
             return []
         return sorted(key for key in difference.chunks if not _is_planned(state, key, set(blocks)))
 
-    def _sample(self, snapshot: str) -> Path:
+    def _sample(self, snapshot: str, state: GridState, sources: Sequence[SourceFile]) -> Path:
         """Metadata and one-dimensional arrays of the snapshot as a plain store on this machine."""
+        with self.repository.errors_in_words(in_words_for(state, sources)):
+            return self._sampled(snapshot)
+
+    def _sampled(self, snapshot: str) -> Path:
         store = self.repository.read(snapshot)
         folder = self.bench.scratch_folder(f"sample-{snapshot}.zarr") / "data.zarr"
         import zarr

@@ -6,13 +6,13 @@ written into a group (``domain/grid_write``), or the plain copy (``plain_copy``)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.errors import DataError, DefinitionError, Unavailable
+from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError, Unavailable
 from rimrep_assets.domain.release import Places, release_tag
 from rimrep_assets.ports.object_store import ObjectStore, S3Access
 from rimrep_assets.ports.version import Unreadable
@@ -97,12 +97,16 @@ class GridRepository:
             raise Unavailable(f"another process holds {lock} for more than 120 s", dataset=self.dataset) from error
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors_in_words(self, better: Callable[[Exception], RimrepError | None] | None = None) -> Iterator[None]:
+        """Icechunk's errors as Unavailable, or as what ``better`` makes of those that it knows more of."""
         import icechunk
 
         try:
             yield
         except icechunk.IcechunkError as error:
+            known = better(error) if better else None
+            if known is not None:
+                raise known.about(self.dataset) from error
             first = next((line.strip(" x|") for line in str(error).splitlines() if line.strip(" x|")), "no message")
             raise Unavailable(f"Icechunk in {self.store.address}: {first}", dataset=self.dataset) from error
 
@@ -110,7 +114,7 @@ class GridRepository:
         """The repository, or None when there is none yet; nothing is written."""
         import icechunk
 
-        with self._errors():
+        with self.errors_in_words():
             storage = self._storage()
             return authorized(icechunk.Repository.open(storage)) if icechunk.Repository.exists(storage) else None
 
@@ -121,7 +125,7 @@ class GridRepository:
         """
         import icechunk
 
-        with self._one_at_a_time(), self._errors():
+        with self._one_at_a_time(), self.errors_in_words():
             repository = self.open() or icechunk.Repository.create(self._storage())
             config = repository.config
             known = config.virtual_chunk_containers or {}
@@ -146,7 +150,7 @@ class GridRepository:
         repository = self.open()
         if repository is None:
             return None
-        with self._errors():
+        with self.errors_in_words():
             if NEXT not in repository.list_branches():
                 return None
             snapshot = repository.lookup_branch(NEXT)
@@ -160,7 +164,7 @@ class GridRepository:
         """
         import icechunk
 
-        with self._one_at_a_time(), self._errors():
+        with self._one_at_a_time(), self.errors_in_words():
             repository = self.open() or icechunk.Repository.create(self._storage())
             start = snapshot or list(repository.ancestry(branch=MAIN))[-1].id
             stands = repository.lookup_branch(NEXT) if NEXT in repository.list_branches() else None
@@ -186,7 +190,7 @@ class GridRepository:
         """
         import icechunk
 
-        with self._one_at_a_time(), self._errors():
+        with self._one_at_a_time(), self.errors_in_words():
             try:
                 return session.commit(message, metadata=said)
             except icechunk.ConflictError as error:
@@ -195,13 +199,16 @@ class GridRepository:
     def read(self, snapshot: str) -> icechunk.IcechunkStore:
         """The store of ``snapshot``, read only. Raises: Unavailable."""
         repository = self._existing()
-        with self._errors():
+        with self.errors_in_words():
             return repository.readonly_session(snapshot_id=snapshot).store
 
     @contextmanager
-    def reading_back(self) -> Iterator[None]:
-        """While a snapshot is read: what Zarr and its codecs say of damaged data is told as Unreadable."""
-        with self._errors():
+    def reading_back(self, better: Callable[[Exception], RimrepError | None] | None = None) -> Iterator[None]:
+        """While a snapshot is read: what Zarr and its codecs say of damaged data is told as Unreadable.
+
+        ``better``: as in ``errors_in_words``.
+        """
+        with self.errors_in_words(better):
             try:
                 yield
             except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -220,7 +227,7 @@ class GridRepository:
         """Let ``main`` and the release's tag name ``snapshot``; nothing is written where they do already."""
         repository = self._existing()
         tag = release_tag(release)
-        with self._one_at_a_time(), self._errors():
+        with self._one_at_a_time(), self.errors_in_words():
             if tag not in repository.list_tags():
                 repository.create_tag(tag, snapshot)
             elif repository.lookup_tag(tag) != snapshot:
@@ -237,7 +244,7 @@ class GridRepository:
         repository = self.open()
         if repository is None:
             return False
-        with self._errors():
+        with self.errors_in_words():
             return (
                 repository.lookup_branch(MAIN) == snapshot
                 and release_tag(release) in repository.list_tags()
@@ -247,7 +254,7 @@ class GridRepository:
     def difference(self, old: str, new: str) -> ChunkDifference | None:
         """What changed on the way from ``old`` to ``new``; None when ``old`` is no ancestor, so all may differ."""
         repository = self._existing()
-        with self._errors():
+        with self.errors_in_words():
             if old == new:
                 return ChunkDifference(frozenset(), False)
             if all(snapshot.id != old for snapshot in repository.ancestry(snapshot_id=new)):

@@ -50,8 +50,9 @@ class Look:
 
     @property
     def ledger_digest(self) -> str:
-        """One digest of all names and contents."""
-        return sha256(json_bytes([(file.name, file.digest) for file in self.sources]))
+        """One digest of all names and contents, and of the places that references name."""
+        told = [(f.name, f.digest, f.place.digest) if f.place else (f.name, f.digest) for f in self.sources]
+        return sha256(json_bytes(told))
 
 
 @dataclass
@@ -131,12 +132,12 @@ class Publication:
             stale &= set(look.partitions)
         if change.is_empty and not stale:
             return None
-        return self._staged(look, (*change.new, *change.reissued))
+        return self._staged(look, change.to_convert)
 
     def _stage(self, look: Look) -> Staged:
         base = look.base
         everything = base is None or base.fingerprints.data != look.fingerprints.data
-        staging = tuple(f.name for f in look.sources) if everything else (*look.change.new, *look.change.reissued)
+        staging = tuple(f.name for f in look.sources) if everything else look.change.to_convert
         return self._staged(look, staging)
 
     def _staged(self, look: Look, staging: Sequence[str]) -> Staged:
@@ -188,7 +189,7 @@ class Publication:
             fingerprint=self.fingerprints.data,
             base=base.release if base else None,
             sources=whole,
-            staging=tuple(sorted((*change.new, *change.reissued))),
+            staging=tuple(sorted(change.to_convert)),
             changed=str(change),
         )
         if read_if_there(self.bench.store, self.places.staging(self.bench.attempt, "manifest.json")) is None:

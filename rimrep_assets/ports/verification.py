@@ -17,6 +17,7 @@ from rimrep_assets.domain.errors import DefinitionError
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_verify import chosen_files, differing_values
 from rimrep_assets.domain.release import ReleaseRecord, table_objects
+from rimrep_assets.ports.grid_references import in_words_for, lost_reference
 from rimrep_assets.ports.object_store import ObjectStore
 from rimrep_assets.ports.projector import Projector
 from rimrep_assets.ports.table_data import file_digest
@@ -29,10 +30,11 @@ def verify(
 
     Reads every byte of the release, with bounded memory; ``stable`` also of its copies at the stable addresses,
     which only the newest release has. With ``file`` or ``time`` only a grid's values of that source file, or of those
-    that cover that time. Raises: Unavailable; DefinitionError when there is no such file or time.
+    that cover that time. A provider's file that is not there as the release refers to it is a difference.
+    Raises: Unavailable, also when a provider does not answer; DefinitionError when there is no such file or time.
     """
     if file is not None or time is not None:
-        return _values_of(projector, record, file, time)
+        return _values_of(projector, record, file, time, newest=stable)
     found = []
     for stored in record.objects:
         problem = _differs(projector.store, stored.path, stored.sha256)
@@ -48,7 +50,7 @@ def verify(
             if (f.name, f.digest) not in proven
         ]
     if record.snapshot is not None and receipt["files"]:
-        found += _differing(projector, record, receipt, None)
+        found += _differing(projector, record, receipt, None, newest=stable)
     if record.snapshot is not None and not stable:
         found += _tag_problems(projector, record)
     if stable:
@@ -62,7 +64,9 @@ def verify(
     return found
 
 
-def _values_of(projector: Projector, record: ReleaseRecord, file: str | None, time: str | None) -> list[str]:
+def _values_of(
+    projector: Projector, record: ReleaseRecord, file: str | None, time: str | None, *, newest: bool
+) -> list[str]:
     if record.snapshot is None:
         raise DefinitionError(
             "only a grid's values can be verified by source file or time",
@@ -70,18 +74,29 @@ def _values_of(projector: Projector, record: ReleaseRecord, file: str | None, ti
             advice="leave --file and --time out.",
         )
     receipt = json.loads(projector.store.read(record.receipt.path))
-    return _differing(projector, record, receipt, chosen_files(GridState.model_validate(record.state), file, time))
+    chosen = chosen_files(GridState.model_validate(record.state), file, time)
+    return _differing(projector, record, receipt, chosen, newest=newest)
 
 
 def _differing(
-    projector: Projector, record: ReleaseRecord, receipt: Mapping[str, Any], files: set[str] | None
+    projector: Projector, record: ReleaseRecord, receipt: Mapping[str, Any], files: set[str] | None, *, newest: bool
 ) -> list[str]:
     """The grid's values in Icechunk against the digests in its receipt."""
+    import icechunk
+
     assert record.snapshot is not None
     digests = {int(block): found for block, found in receipt.get("digests", {}).items()}
     state = GridState.model_validate(record.state)
-    group = projector.repository.group(record.snapshot)
-    return list(differing_values(group, state, digests, files, os.cpu_count() or 2))
+
+    def explained(error: Exception) -> str | None:
+        lost = lost_reference(error, state, record.sources)
+        # A provider who does not answer is asked again later; every further chunk would wait as long as this one.
+        return lost.finding(newest=newest) if lost and lost.why != "unread" else None
+
+    threads = os.cpu_count() or 2
+    with projector.repository.errors_in_words(in_words_for(state, record.sources)):
+        group = projector.repository.group(record.snapshot)
+        return list(differing_values(group, state, digests, files, threads, (icechunk.IcechunkError,), explained))
 
 
 def _tag_problems(projector: Projector, record: ReleaseRecord) -> list[str]:

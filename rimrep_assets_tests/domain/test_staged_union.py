@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rimrep_assets.domain.source_file import SourceFile
+from rimrep_assets.domain.source_file import Place, SourceFile
 from rimrep_assets.domain.staged_union import Sighted, unite
 
 NAMES = ("1a", "1b", "2a", "2b", "3a")
@@ -73,3 +73,10 @@ def test_a_staging_never_undoes_a_release_that_moved_on(release, old, scope, new
             assert found.get(name) == newer.get(name)
         else:
             assert found.get(name) == old.get(name)
+
+
+def test_of_the_same_bytes_the_place_counts_that_was_seen_last_unless_the_release_moved_on():
+    old, seen, newer = (file("a", "1").model_copy(update={"place": Place(url="a", etag=mark)}) for mark in "123")
+    everything = Sighted(lambda _: True, (seen,), (old,))
+    assert unite((old,), [everything]) == (seen,)
+    assert unite((newer,), [everything]) == (newer,)

@@ -109,6 +109,9 @@ class HttpFolder:
         listed = self._listed.get(name)
         if listed is not None:
             return Stamp(listed[0], None, listed[1])
+        return self._asked_stamp(name)
+
+    def _asked_stamp(self, name: str) -> Stamp:
         try:
             return self.client.stamp(self._address(name))
         except NotThere as error:
@@ -215,7 +218,7 @@ class HttpFolder:
             with self.cache.temporary() as temporary:
                 got = self.client.download(address, temporary, headers)
                 if got is None and earlier is not None:
-                    return earlier.model_copy(update={"name": name, "url": address})
+                    return earlier.model_copy(update={"name": name, "url": address, "place": None})
                 return self._take_in(name, address, _whole(got, address), temporary)
         except NotThere as error:
             raise Unavailable(f"{address} was listed but is not there") from error

@@ -21,6 +21,7 @@ from rimrep_assets.ports.sources.http_folder import HttpFolder
 from rimrep_assets.ports.sources.http_ranges import RangedFolder
 from rimrep_assets.ports.sources.local_folder import LocalFolder
 from rimrep_assets.ports.sources.protocol import SourceFolder
+from rimrep_assets.ports.sources.referred import ReferredHttp, ReferredLocal
 from rimrep_assets.ports.sources.selection import Selection
 from rimrep_assets.ports.sources.together import TogetherFolder
 
@@ -67,7 +68,8 @@ def _source_for(
     if source.ranges:
         return RangedFolder(url, selection, cache=DownloadCache(cache / "downloads"))
     if source.kind == "http":
-        return HttpFolder(url, selection, cache=DownloadCache(cache / "downloads"))
+        web = ReferredHttp if dataset.layout.virtual else HttpFolder
+        return web(url, selection, cache=DownloadCache(cache / "downloads"))
     address = Path(url)
     if not address.is_absolute():
         if catalog_location is None:
@@ -78,4 +80,5 @@ def _source_for(
         address = (catalog_location / address).resolve()
     roots = [*allowed_roots, *([catalog_location.resolve().parent] if catalog_location else [])]
     memory = cache / "digests" / f"{sha256(str(address).encode()).hexdigest()[:32]}.json"
-    return LocalFolder(address, selection, allowed_roots=roots, address=url, memory_file=memory)
+    local = ReferredLocal if dataset.layout.virtual else LocalFolder
+    return local(address, selection, allowed_roots=roots, address=url, memory_file=memory)
