@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     import zarr
 
+    from rimrep_assets.domain.grid_kept import KeptRows, StoredRows
+
 
 KEPT_BYTES = 32 * 1024 * 1024
 """memory for as much as this at once is kept for the next when it is freed"""
@@ -84,6 +86,8 @@ class BlockWriter:
     state: GridState
     sources: Sources
     threads: Executor
+    stored: StoredRows | None = None
+    """rows that are there are taken from here, and their source files not opened"""
     _room: Room = field(default_factory=Room)
 
     def __post_init__(self) -> None:
@@ -93,22 +97,24 @@ class BlockWriter:
         """Write one block of every varying variable, or of those in ``names``; returns the digests of its values by
         file and variable. ``following``: the block that is written next.
 
-        Raises: DataError when a source file cannot be read.
+        Raises: DataError when a source file cannot be read; DamagedRows.
         """
         digests: BlockDigests = {}
         slots = block_slots(self.state.axis, block, self.state.chunk)
         own = [name for name in varying(self.state) if names is None or name in names]
-        for content in sorted({slot.digest for slot in slots if slot.digest is not None and own}):
+        for content in sorted(self._opened(slots, own)):
             self.sources.of(content).begin(slots, own, self._time_dim)
         looked_up = [] if following is None else self._look_up(slots, following, own)
         for name in own:
-            rows = RowDigests(len(slots))
+            rows, kept = RowDigests(len(slots)), self._kept(name, slots)
             for band in bands(self.state, name):
-                values = self._assembled(name, slots, band)
+                values = self._assembled(name, slots, band, kept)
                 run_all(self.threads, [partial(rows.update, row, values[row]) for row in range(len(slots))])
                 self._store(block, name, values, band)
+            if kept is not None:
+                kept.check()
             for digest, of_file in rows_by_file(slots):
-                if digest is not None and name in self.sources.of(digest).variables:
+                if digest is not None and self._has(digest, name):
                     digests.setdefault(digest, {})[name] = rows.of_rows(of_file)
         for done in looked_up:
             done.result()
@@ -117,12 +123,11 @@ class BlockWriter:
     def _look_up(self, slots: Sequence[Slot], following: int, names: Collection[str]) -> list[Future[None]]:
         """Have the chunks of the next block's files found, and asked for, beside this one: one at a time, all threads
         wait for it."""
-        own = {slot.digest for slot in slots} - {None}
         next_slots = block_slots(self.state.axis, following, self.state.chunk)
-        later = {slot.digest for slot in next_slots} - {None}
+        own, later = self._opened(slots, names), self._opened(next_slots, names)
         if len(own | later) > REMEMBERED_FILES:
             return []
-        files = [self.sources.of(str(digest)) for digest in sorted(map(str, later - own))]
+        files = [self.sources.of(digest) for digest in sorted(later - own)]
         return [self.threads.submit(self._look_up_one, file, next_slots, names) for file in files]
 
     def _look_up_one(self, file: SourceFile, slots: Sequence[Slot], names: Collection[str]) -> None:
@@ -134,20 +139,42 @@ class BlockWriter:
         assert self.state.united.time is not None
         return self.state.united.time.dim
 
-    def _assembled(self, name: str, slots: Any, band: Band) -> np.ndarray:
+    def _opened(self, slots: Sequence[Slot], names: Collection[str]) -> set[str]:
+        """The files, by content, that writing ``names`` at ``slots`` opens."""
+        if self.stored is not None:
+            return self.stored.lacks(self.state, slots, names)
+        return {slot.digest for slot in slots if slot.digest is not None and names}
+
+    def _has(self, digest: str, name: str) -> bool:
+        """Whether a file has a variable; told without opening it."""
+        return name in self.state.layout_of(self.state.by_digest[digest]).variables
+
+    def _kept(self, name: str, slots: Sequence[Slot]) -> KeptRows | None:
+        """The rows that need no source file."""
+        if self.stored is None:
+            return None
+        from rimrep_assets.domain.grid_kept import KeptRows
+
+        return KeptRows(self.stored, BlockReader(self.stored.group, self.stored.state, self.threads), name, slots)
+
+    def _assembled(self, name: str, slots: Any, band: Band, kept: KeptRows | None = None) -> np.ndarray:
         """The values of a band as they are published: (times of the block, the other dimensions)."""
         values = self._room.of(self.state, name, len(slots), band)
         time_dim, published = self._time_dim, self.state.united.variables[name]
         filled = [False] * len(slots)
         tasks: list[Task] = []
-        for start, stop, first in runs(slots):
+        for start, stop, first in runs(slots if kept is None else kept.others()):
             assert first.digest is not None
-            source = self.sources.of(first.digest)
-            if name not in source.variables:
+            if not self._has(first.digest, name):
                 continue
+            source = self.sources.of(first.digest)
             times = slice(first.position, first.position + stop - start)
             tasks += source.tasks(name, published, time_dim, times, band, values[start:stop])
             filled[start:stop] = [True] * (stop - start)
+        if kept is not None:
+            kept.fill(values, band)
+            for row in kept.rows:
+                filled[row] = True
         for row, done in enumerate(filled):
             if not done:
                 values[row] = stored_fill(published)

@@ -23,6 +23,7 @@ from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_encoding import decoded_fill
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_findings import TOLD, WHOLE, Findings
+from rimrep_assets.domain.grid_kept import DAMAGED, Carried
 from rimrep_assets.domain.grid_layout import FileGrid, GridLayout, Packing
 from rimrep_assets.domain.grid_proof_block import VariableOfBlock
 from rimrep_assets.domain.grid_reencoding import adds_fill, is_repacked
@@ -32,7 +33,7 @@ from rimrep_assets.domain.grid_source import OpenSource, Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
 from rimrep_assets.domain.grid_time import SECOND, decode_times, iso_time, parse_units, same_units
-from rimrep_assets.domain.grid_values import is_unpacked
+from rimrep_assets.domain.grid_values import is_unpacked, sha256_of
 from rimrep_assets.domain.grid_write import read_static
 from rimrep_assets.domain.proof import FileProof
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     import zarr
 
 __all__ = ["WHOLE", "BlockStats", "measure_grid", "prove_grid"]
+
+NOTHING_CARRIED = Carried()
 
 
 def prove_grid(
@@ -54,6 +57,7 @@ def prove_grid(
     published: xr.Dataset,
     digests: Mapping[int, BlockDigests] | None = None,
     threads: int = 2,
+    carried: Carried = NOTHING_CARRIED,
 ) -> tuple[list[FileProof], dict[int, BlockStats]]:
     """Hold ``group`` against the source files of ``blocks``, and count the blocks' values.
 
@@ -62,6 +66,8 @@ def prove_grid(
     chunk, chosen by ``seed``, read by other libraries and compared with ``published``: the same store, opened by xarray
     with ``decode_times=False``, because what is no axis is compared as numbers, also where its unit is one of time. The
     last proof, named ``WHOLE``, is about what belongs to no file.
+    Files of which an earlier proof is ``carried`` on are not opened: their values are held against its digests, and
+    they have a proof here only where these differ.
     Differences are told, not raised. Raises: DataError when a source file cannot be read.
     """
     wanted = sorted(set(blocks))
@@ -71,17 +77,21 @@ def prove_grid(
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as other:
         reader = BlockReader(group, state, pool)
         sources = Sources(state, open_source)
-        proof = _Proof(group, state, dataset, sources, findings, published, digests or {}, reader, pool)
+        proof = _Proof(group, state, dataset, sources, findings, published, digests or {}, carried, reader, pool)
         proof.whole()
         described = {digest: proof.described(state.layouts[digest]) for digest in {file.layout for file in files}}
         for file in files:
             for problem in described[file.layout]:
                 findings.tell(file.name, problem)
             proof.times_of(file, wanted)
-        picks = choose(state, wanted, seed, proof.cut_of)
+        picks = choose(state, wanted, seed, proof.cut_of, carried.contents)
         readings = _Readings(proof, picks, wanted, other)
         stats = {block: proof.block(block, readings.of(block)) for block in wanted}
-    proofs = [findings.of(file.name, file.digest, proof.sampled.get(file.digest, 0), []) for file in files]
+    proofs = [
+        findings.of(file.name, file.digest, proof.sampled.get(file.digest, 0), [])
+        for file in files
+        if file.digest not in carried.contents or file.name in findings.differences
+    ]
     return [*proofs, findings.of(WHOLE, "", 0, [])], stats
 
 
@@ -136,6 +146,7 @@ class _Proof:
     findings: Findings
     published: xr.Dataset
     digests: Mapping[int, BlockDigests]
+    carried: Carried
     reader: BlockReader
     pool: Executor
     times: tuple[int, ...] = ()
@@ -168,8 +179,18 @@ class _Proof:
         return self.group[name]
 
     def _static(self, name: str, array: Any) -> None:
-        """What does not vary with time against the file that it was taken from, read anew."""
+        """What does not vary with time against the file that it was taken from, read anew; where its proof is carried
+        on, against the digest that was taken of it.
+        """
         provider = self.state.provider(name)
+        of_file, published = self.state.layout_of(provider).variables[name], self.state.united.variables[name]
+        as_digested = of_file.dtype == published.dtype and not (
+            is_unpacked(of_file, published) or is_repacked(of_file, published)
+        )
+        if provider.digest in self.carried.contents and name in self.carried.variables and as_digested:
+            if sha256_of(array[...]) != of_file.sha256:
+                self.findings.tell(WHOLE, f"{name}, taken from {provider.name}: {DAMAGED}")
+            return
         expected = read_static(self.state, name, self.sources.open_source)
         values = array[...]
         self.findings.count(provider.name, values.size)

@@ -18,6 +18,7 @@ from rimrep_assets.domain.grid_block import BlockReader, run_all
 from rimrep_assets.domain.grid_chunks import bands, runs, shape_of
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests, rows_by_file
 from rimrep_assets.domain.grid_findings import WHOLE, Findings
+from rimrep_assets.domain.grid_kept import DAMAGED, Carried, span_of
 from rimrep_assets.domain.grid_reencoding import adds_fill
 from rimrep_assets.domain.grid_source import Sources
 from rimrep_assets.domain.grid_state import GridState
@@ -35,6 +36,7 @@ class Proving(Protocol):
     findings: Findings
     sources: Sources
     digests: Mapping[int, BlockDigests]
+    carried: Carried
     reader: BlockReader
     pool: Executor
 
@@ -109,13 +111,22 @@ class VariableOfBlock:
 
     def _digests(self, slots: Sequence[Slot], rows: RowDigests, hidden: Sequence[bool]) -> None:
         state, findings = self.proof.state, self.proof.findings
-        known = self.proof.digests.get(self.block, {})
+        known, carried = self.proof.digests.get(self.block, {}), self.proof.carried
+        before = carried.digests.get(self.block, {})
         unproven = []
         for digest, own in rows_by_file(slots):
             if digest is None or self.name not in state.layout_of(state.by_digest[digest]).variables:
                 continue
             findings.count(state.by_digest[digest].name, len(own) * prod(shape_of(state, self.name)[1:]))
-            proven = known.get(digest, {}).get(self.name) == rows.of_rows(own)
+            found = rows.of_rows(own)
+            # Rows that moved on the axis have no digest of their own in the release; staging held them against it.
+            recorded = before.get(digest, {}).get(self.name) or known.get(digest, {}).get(self.name)
+            if digest in carried.contents and self.name in carried.variables and recorded is not None:
+                if recorded != found:
+                    at = span_of([slots[row] for row in own], findings.calendar)
+                    findings.tell(state.by_digest[digest].name, f"{self.name} at {at}: {DAMAGED}")
+                continue
+            proven = known.get(digest, {}).get(self.name) == found
             if not proven or any(hidden[row] for row in own):
                 unproven.append(digest)
         if unproven:

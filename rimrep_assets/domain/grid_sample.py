@@ -7,7 +7,7 @@ Here belong choosing what is read and comparing it. Not here: the reading, by li
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +44,18 @@ CutOf = Callable[[str, str], Mapping[str, int]]
 stand in the file"""
 
 
-def choose(state: GridState, blocks: Sequence[int], seed: int, cut: CutOf) -> dict[int, list[Pick]]:
-    """For every file of ``blocks`` one pick, by block; the same seed picks the same. ``cut``: how files are cut."""
+def choose(
+    state: GridState, blocks: Sequence[int], seed: int, cut: CutOf, without: Collection[str] = ()
+) -> dict[int, list[Pick]]:
+    """For every file of ``blocks`` one pick, by block; the same seed picks the same. ``cut``: how files are cut.
+
+    ``without``: contents of files that are left out.
+    """
     rows_of: dict[str, dict[int, list[int]]] = {}
     for block in blocks:
         for row in range(block * state.chunk, min((block + 1) * state.chunk, len(state.axis))):
             digest = state.axis[row].digest
-            if digest is not None:
+            if digest is not None and digest not in without:
                 rows_of.setdefault(digest, {}).setdefault(block, []).append(row)
     found: dict[int, list[Pick]] = {}
     # Files of a block share the place, so that what is published there is read once.

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     import zarr
 
+    from rimrep_assets.domain.grid_kept import StoredRows
+
 WriteBlocks = Callable[[Sequence[int]], dict[int, BlockDigests]]
 """writes the values of some blocks, whose arrays are there already"""
 
@@ -47,16 +49,18 @@ def write_grid(
     dataset: Dataset,
     open_source: OpenSource,
     threads: int = 2,
+    stored: StoredRows | None = None,
 ) -> dict[int, BlockDigests]:
     """Bring ``group`` from ``base`` (None: whatever it holds is replaced) to ``state``.
 
     ``blocks`` are those of ``changed_blocks``; only they are written, and axes and descriptions that differ. Stored
     numbers are the source's bits, save where a step of ``convert`` changes them. Held in memory: one variable's block,
     or of a large one a band (``grid_block``). Returns the digests of what was written, by block.
-    Raises: DataError when a source file cannot be read.
+    Rows that ``stored`` holds are taken from it, not from source files; it is another group than ``group``.
+    Raises: DataError when a source file cannot be read; DamagedRows when ``stored`` does not hold what was recorded.
     """
     prepare_grid(group, base, state, dataset, open_source)
-    return write_blocks(group, state, blocks, open_source, threads)
+    return write_blocks(group, state, blocks, open_source, threads, stored=stored)
 
 
 def prepare_grid(
@@ -91,10 +95,11 @@ def write_blocks(
     open_source: OpenSource,
     threads: int = 2,
     names: Collection[str] | None = None,
+    stored: StoredRows | None = None,
 ) -> dict[int, BlockDigests]:
     """Write the values of ``blocks`` into arrays that are there; ``names``: of these alone. See ``write_grid``."""
     with ThreadPoolExecutor(threads) as pool:
-        writer = BlockWriter(group, state, Sources(state, open_source), pool)
+        writer = BlockWriter(group, state, Sources(state, open_source), pool, stored)
         wanted = list(blocks)
         return {block: writer.write(block, names, following) for block, following in zip_longest(wanted, wanted[1:])}
 

@@ -24,6 +24,7 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.errors import DefinitionError, Unavailable
 from rimrep_assets.domain.grid_chunks import chunks_of, varying
 from rimrep_assets.domain.grid_digests import BlockDigests
+from rimrep_assets.domain.grid_kept import StoredRows
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_write import prepare_grid, write_blocks
 from rimrep_assets.domain.source_file import SourceFile
@@ -77,6 +78,8 @@ class BlockJob:
     sources: SourcesToFetch
     code: str
     """version of the stager"""
+    stored: StoredRows | None = None
+    """rows that need no source file"""
 
 
 def write_grid_on_dask(
@@ -90,6 +93,7 @@ def write_grid_on_dask(
     workers: Workers,
     threads: int,
     told: Callable[[str], None],
+    stored: StoredRows | None = None,
 ) -> dict[int, BlockDigests]:
     """What ``write_grid`` does, in ``session``, with the blocks shared out; ``session`` must have no changes yet.
 
@@ -104,8 +108,8 @@ def write_grid_on_dask(
     prepare_grid(group, base, state, dataset, open_source)
     own = tuple(name for name in varying(state) if chunks_of(state, name)[0] == state.chunk)
     rest = [name for name in varying(state) if name not in own]
-    digests = write_blocks(group, state, blocks, open_source, threads, rest) if rest else {}
-    job = BlockJob(fork, state, own, sources, version("rimrep_assets"))
+    digests = write_blocks(group, state, blocks, open_source, threads, rest, stored) if rest else {}
+    job = BlockJob(fork, state, own, sources, version("rimrep_assets"), stored)
     told(f"writing {len(blocks)} blocks with the workers of {workers.where}")
     forks = [fork]
     for block, (written, more) in run_tasks(workers, write_one_block, job, blocks, dataset.id, told).items():
@@ -129,7 +133,7 @@ def write_one_block(job: BlockJob, block: int) -> tuple[icechunk.ForkSession, Bl
     with tempfile.TemporaryDirectory(prefix="rimrep-", dir=_folder_of_worker()) as folder:
         group = zarr.open_group(job.fork.store, mode="a")
         # One thread: dask runs as many of these at a time as its worker has threads.
-        found = write_blocks(group, job.state, [block], job.sources.opener(Path(folder)), 1, job.names)
+        found = write_blocks(group, job.state, [block], job.sources.opener(Path(folder)), 1, job.names, job.stored)
     return job.fork, found[block]
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
 from rimrep_assets.domain.grid_chunks import blocks_in_chunk, cells_of_block
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
+from rimrep_assets.domain.grid_kept import DamagedRows, StoredRows
 from rimrep_assets.domain.grid_proof import not_shown, prove_grid
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
@@ -28,12 +30,21 @@ from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.quicklook import draw_grid
-from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
+from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile, json_bytes
 from rimrep_assets.domain.source_file import SourceFile
 from rimrep_assets.domain.staging import Intent, Staged, Tipped
 from rimrep_assets.ports.dask_blocks import SourcesToFetch, write_grid_on_dask
 from rimrep_assets.ports.dask_cluster import open_workers
 from rimrep_assets.ports.grid_headers import Headers
+from rimrep_assets.ports.grid_neighbours import (
+    carried_on,
+    files_opened,
+    keeps_rows,
+    names_of_sources,
+    naming_partitions,
+    recorded_digests,
+    sources_in,
+)
 from rimrep_assets.ports.grid_references import in_words_for
 from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict, Tip, encoded, keys
 from rimrep_assets.ports.grid_virtual import containers, folders_of, write_virtual_grid
@@ -69,7 +80,8 @@ class GridData:
         for number in range(TRIES):
             begin, at, tip, told = self._where_to_begin(base, before, intent)
             whole = self._whole(intent, told.sources if told else ())
-            state = headers.united(whole, [state for state in (at, before) if state is not None])
+            with self._naming_partitions(intent, whole, set(intent.staging)):
+                state = headers.united(whole, [state for state in (at, before) if state is not None])
             state = state.placed({file.name: file.place.digest for file in whole if file.place is not None})
             blocks = changed_blocks(at, state, state.chunk)
             digests = {n: d for n, d in (told.digests if told else {}).items() if n not in blocks}
@@ -80,7 +92,10 @@ class GridData:
                     self.repository.contain(containers(folders_of(self.bench.source, whole)))
                 session = self.repository.stage_from(begin, tip)
                 self.bench.progress(f"writing {len(blocks)} blocks of {self.bench.id}")
-                digests |= self._write(session, at, state, blocks, whole)
+                stored = self._stored_rows(base if before else None, begin, at, state, told)
+                naming = self._naming_partitions(intent, whole, files_opened(state, blocks, at, stored))
+                with self.repository.errors_in_words(), naming:
+                    digests |= self._write(session, at, state, blocks, whole, stored)
                 if begin is not None and not session.has_uncommitted_changes:
                     # Only names of files changed: what is stored says their bytes already.
                     return self._staged(intent, begin, state, digests, headers.bytes_read)
@@ -96,6 +111,8 @@ class GridData:
                 }
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
                 return self._staged(intent, snapshot, state, digests, headers.bytes_read)
+            except DamagedRows as error:
+                raise self._without_the_tip(error, base, begin, tip) from error
             except StagingConflict:
                 self.bench.progress("another attempt changed the same chunks; writing again on its tip")
         raise DataError(
@@ -111,9 +128,11 @@ class GridData:
         state: GridState,
         blocks: Sequence[int],
         whole: Sequence[SourceFile],
+        stored: StoredRows | None,
     ) -> dict[int, BlockDigests]:
         """Write ``state`` into the session: in threads, with the workers that the dataset asks for, or references.
 
+        What ``stored`` holds is not fetched.
         One block goes in threads always: a cluster would take longer to start.
         """
         import zarr
@@ -134,7 +153,7 @@ class GridData:
         dask = dataset.resources.dask if dataset.resources else None
         if dask is None or len(blocks) < 2 or state.united.time is None:
             group = zarr.open_group(session.store, mode="a")
-            return write_grid(group, at, state, blocks, dataset, self._opener(whole), self._threads)
+            return write_grid(group, at, state, blocks, dataset, self._opener(whole), self._threads, stored)
         sources = SourcesToFetch(bench.source, {file.name: file for file in whole}, bench.fetched)
         with open_workers(dask, bench.dask_scheduler, bench.id, bench.scratch) as workers:
             return write_grid_on_dask(
@@ -148,7 +167,42 @@ class GridData:
                 workers,
                 self._threads,
                 bench.progress,
+                stored,
             )
+
+    def _stored_rows(
+        self,
+        base: ReleaseRecord | None,
+        begin: str | None,
+        at: GridState | None,
+        state: GridState,
+        told: Tipped | None,
+    ) -> StoredRows | None:
+        """The rows that ``state`` may keep of the snapshot that it is staged on; None where it keeps none."""
+        if not keeps_rows(self.bench) or begin is None or at is None or told is None or not at.written_alike(state):
+            return None
+        # A tip tells of the blocks that were written since the base.
+        released = recorded_digests(self._receipt(base)) if base else {}
+        return StoredRows(self.repository.group(begin), at, {**released, **told.digests})
+
+    def _naming_partitions(
+        self, intent: Intent, whole: Sequence[SourceFile], names: Collection[str]
+    ) -> AbstractContextManager[None]:
+        """Words for what went of the files ``names``, of the grid or of its source, while this is under way."""
+        files = grid_files(whole, self.bench.folder.dataset)
+        wanted = [file for file in files if file.name in names or any(one.name in names for one in sources_in(file))]
+        return naming_partitions(self.bench, intent, wanted)
+
+    def _without_the_tip(
+        self, error: DamagedRows, base: ReleaseRecord | None, begin: str | None, tip: Tip | None
+    ) -> DamagedRows:
+        """What is said of damage; of rows that no release has the staging is rejected, so that it stops nobody else."""
+        if tip is None or begin != tip.snapshot or (base is not None and base.snapshot == begin):
+            return error
+        rejected = self.places.staging(str(tip.said.get("attempt")), REJECTED)
+        self.bench.store.write(rejected, json_bytes({"by": self.bench.attempt}))
+        advice = "run again: what was staged is thrown away, and made anew where its partitions are asked for."
+        return DamagedRows(error.problems, dataset=self.bench.id, advice=advice)
 
     @property
     def _threads(self) -> int:
@@ -216,15 +270,23 @@ class GridData:
         # An earlier attempt may have written a block for a file that went again before anything was released.
         written = {block for block in staged.digests if block * state.chunk < len(state.axis)}
         blocks = sorted({*changed_blocks(before, state, state.chunk), *written})
+        receipt = self._receipt(base) if base is not None and before is not None else {}
+        carried = carried_on(bench, before, receipt, state)
+        kept = {file.name for file in state.files if file.digest in carried.contents}
         needed = files_needed(state, blocks, before)
-        bench.progress(f"reading {len(blocks)} blocks back and comparing them with {len(needed)} source files")
+        told = f"; {len(needed & kept)} more were proven before" if needed & kept else ""
+        bench.progress(
+            f"reading {len(blocks)} blocks back and comparing them with {len(needed - kept)} source files{told}"
+        )
         import xarray as xr
 
         store = self.repository.read(staged.snapshot)
         in_words = in_words_for(state, staged.intent.sources)
+        fixed = {state.provider(name).name for name in state.united.variables if not state.united.varies(name)}
         with (
             self.repository.reading_back(in_words),
             xr.open_zarr(store, consolidated=False, chunks=None, decode_times=False) as published,
+            self._naming_partitions(staged.intent, staged.intent.sources, (needed - kept) | fixed),
         ):
             proofs, new_stats = prove_grid(
                 self.repository.group(staged.snapshot),
@@ -236,6 +298,7 @@ class GridData:
                 published,
                 staged.digests,
                 self._threads,
+                carried,
             )
             proofs = proofs_of_sources([*not_shown(state), *proofs], grid_files(staged.intent.sources, dataset))
             title = str(bench.folder.curated.get("title", bench.id))
@@ -246,7 +309,6 @@ class GridData:
                     return draw_grid(xr.decode_cf(published), dataset, title)
 
             quicklook = quicklook_of(bench, version, draw)
-        receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
         facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
         new_proofs = [proof.model_dump(mode="json") for proof in proofs]
@@ -259,6 +321,9 @@ class GridData:
                 "files": [*_carried(receipt.get("files", []), new_proofs, staged.intent.sources), *new_proofs],
                 "blocks": {str(number): s.model_dump(mode="json") for number, s in sorted(stats.items())},
                 "digests": _digests_of(state, receipt, blocks, staged.digests),
+                "carried": names_of_sources(
+                    f for f in grid_files(staged.intent.sources, dataset) if f.name in needed & kept
+                ),
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
             source_bytes=staged.source_bytes + bench.bytes_in_parts - read_before,
