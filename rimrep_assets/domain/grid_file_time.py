@@ -14,12 +14,13 @@ from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.file_time import moment_told
-from rimrep_assets.domain.grid_attributes import packing_of
+from rimrep_assets.domain.grid_attributes import packing_of, references_of
 from rimrep_assets.domain.grid_file import RawFile
-from rimrep_assets.domain.grid_layout import GridTime
+from rimrep_assets.domain.grid_layout import GridTime, TimeBounds
 from rimrep_assets.domain.grid_steps import FixTime, SetTime
 from rimrep_assets.domain.grid_time import STANDARD, TimeUnits, cadence_us, decode_times, iso_time, parse_units
-from rimrep_assets.domain.grid_values import decode, native
+from rimrep_assets.domain.grid_time_bounds import are_whole, decoded_bounds
+from rimrep_assets.domain.grid_values import decode, native, numbers_and_gaps
 from rimrep_assets.domain.strict_model import nearest
 
 ROUNDING_SHARE = 10
@@ -153,6 +154,40 @@ class TimeReading:
         told = problems[:_TOLD] + ([f"and {more} more"] if more > 0 else [])
         self.problems += [f"{name}: {problem}" for problem in told]
         return fixed, positions
+
+    def bounds(self, name: str, source: str, owner: str | None, axis: GridTime | None) -> TimeBounds | None:
+        """What bounds (or a climatology) of the time axis say of their times; None of all other variables.
+
+        ``source`` and ``owner``, the axis, are names in the file. Bounds that cannot be decoded are a problem.
+        """
+        if axis is None or owner is None:
+            return None
+        if source not in references_of(self.file.variables[owner], "bounds", "climatology"):
+            return None
+        try:
+            return self._bounds(source, owner, axis)
+        except ValueError as error:
+            words = f"{name}: bounds of time that cannot be decoded: {error}; {self.left_out(source)}"
+            self.problems.append(words)
+            return None
+
+    def left_out(self, source: str) -> str:
+        """How a variable that cannot be published is left out."""
+        return f"{self.dataset.convert.reader()}: {{drop: [{source}]}} leaves them out"
+
+    def _bounds(self, source: str, owner: str, axis: GridTime) -> TimeBounds:
+        # Bounds may leave to their axis what their numbers count (CF 7.1).
+        held = [self.file.variables[name] for name in (owner, source)]
+        told = {n: v.getncattr(n) for v in held for n in ("units", "calendar") if n in v.ncattrs()}
+        units, calendar = str(told["units"]), str(told.get("calendar", ""))
+        parsed = parse_units(units, calendar)
+        if parsed.calendar != axis.calendar:
+            raise ValueError(f"calendar {parsed.calendar}, the axis has {axis.calendar}")
+        raw = native(held[1][...])
+        numbers, hidden = numbers_and_gaps(raw, packing_of(held[1], raw.dtype.name))
+        times = decoded_bounds(numbers, hidden, parsed)
+        whole = are_whole(times, axis.calendar)
+        return TimeBounds(units=units, calendar=calendar, whole=whole, lacking=bool(hidden.any()))
 
     def _from_attribute(self, step: SetTime) -> int | None:
         name = str(step.attribute)
