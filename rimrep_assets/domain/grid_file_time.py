@@ -165,7 +165,7 @@ class TimeReading:
         if source not in references_of(self.file.variables[owner], "bounds", "climatology"):
             return None
         try:
-            return self._bounds(source, owner, axis)
+            return bounds_told(self.file.variables[source], self.file.variables[owner], axis.calendar)
         except ValueError as error:
             words = f"{name}: bounds of time that cannot be decoded: {error}; {self.left_out(source)}"
             self.problems.append(words)
@@ -174,20 +174,6 @@ class TimeReading:
     def left_out(self, source: str) -> str:
         """How a variable that cannot be published is left out."""
         return f"{self.dataset.convert.reader()}: {{drop: [{source}]}} leaves them out"
-
-    def _bounds(self, source: str, owner: str, axis: GridTime) -> TimeBounds:
-        # Bounds may leave to their axis what their numbers count (CF 7.1).
-        held = [self.file.variables[name] for name in (owner, source)]
-        told = {n: v.getncattr(n) for v in held for n in ("units", "calendar") if n in v.ncattrs()}
-        units, calendar = str(told["units"]), str(told.get("calendar", ""))
-        parsed = parse_units(units, calendar)
-        if parsed.calendar != axis.calendar:
-            raise ValueError(f"calendar {parsed.calendar}, the axis has {axis.calendar}")
-        raw = native(held[1][...])
-        numbers, hidden = numbers_and_gaps(raw, packing_of(held[1], raw.dtype.name))
-        times = decoded_bounds(numbers, hidden, parsed)
-        whole = are_whole(times, axis.calendar)
-        return TimeBounds(units=units, calendar=calendar, whole=whole, lacking=bool(hidden.any()))
 
     def _from_attribute(self, step: SetTime) -> int | None:
         name = str(step.attribute)
@@ -237,6 +223,23 @@ def _unpacked(values: Any, variable: Any) -> Any:
         decoded = decode(values, packing)
         return decoded if packing.scales or (decoded != decoded).any() else values
     return values
+
+
+def bounds_told(bounds: Any, owner: Any, calendar: str) -> TimeBounds:
+    """What a variable says as bounds of the time axis ``owner``, whose ``calendar`` is the published one.
+
+    Bounds may leave to their axis what their numbers count (CF 7.1).
+    Raises: ValueError in words where they cannot be decoded as times of that calendar.
+    """
+    told = {n: v.getncattr(n) for v in (owner, bounds) for n in ("units", "calendar") if n in v.ncattrs()}
+    units, named = str(told["units"]), str(told.get("calendar", ""))
+    parsed = parse_units(units, named)
+    if parsed.calendar != calendar:
+        raise ValueError(f"calendar {parsed.calendar}, the axis has {calendar}")
+    raw = native(bounds[...])
+    numbers, hidden = numbers_and_gaps(raw, packing_of(bounds, raw.dtype.name))
+    whole = are_whole(decoded_bounds(numbers, hidden, parsed), calendar)
+    return TimeBounds(units=units, calendar=named, whole=whole, lacking=bool(hidden.any()))
 
 
 def put_right(
