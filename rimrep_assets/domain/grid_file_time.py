@@ -142,7 +142,11 @@ class TimeReading:
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
             return (), ()
-        if units.calendar == STANDARD and min(times) < GREGORIAN_SINCE and not _is_proleptic(variable):
+        if (
+            units.calendar == STANDARD
+            and min(times) < GREGORIAN_SINCE
+            and not _is_proleptic(getattr(variable, "calendar", ""))
+        ):
             first = iso_time(min(times), STANDARD)
             self.problems.append(
                 f"{name}: has times before 1582-10-15, which its calendar counts by Julian years; published they have "
@@ -207,8 +211,8 @@ class TimeReading:
         return _microseconds(moment)
 
 
-def _is_proleptic(variable: Any) -> bool:
-    return str(getattr(variable, "calendar", "")).strip().lower() == "proleptic_gregorian"
+def _is_proleptic(calendar: object) -> bool:
+    return str(calendar).strip().lower() == "proleptic_gregorian"
 
 
 def _microseconds(moment: datetime) -> int:
@@ -238,7 +242,10 @@ def bounds_told(bounds: Any, owner: Any, calendar: str) -> TimeBounds:
         raise ValueError(f"calendar {parsed.calendar}, the axis has {calendar}")
     raw = native(bounds[...])
     numbers, hidden = numbers_and_gaps(raw, packing_of(bounds, raw.dtype.name))
-    whole = are_whole(decoded_bounds(numbers, hidden, parsed), calendar)
+    times = decoded_bounds(numbers, hidden, parsed)
+    if calendar == STANDARD and min(times, default=0) < GREGORIAN_SINCE and not _is_proleptic(named):
+        raise ValueError("has times before 1582-10-15, which its calendar counts by Julian years")
+    whole = are_whole(times, calendar)
     return TimeBounds(units=units, calendar=named, whole=whole, lacking=bool(hidden.any()))
 
 

@@ -124,7 +124,11 @@ def _same_time(stamp: Any, ours: Any, slack: int) -> bool:
     import numpy as np
 
     if isinstance(stamp, np.datetime64) != isinstance(ours, np.datetime64):
-        return False
+        # Datetimes or cftime's: that depends on whether all that was decoded together lies after 1678.
+        named = ours if isinstance(stamp, np.datetime64) else stamp
+        if named.calendar not in ("standard", "proleptic_gregorian"):
+            return False
+        stamp, ours = (np.datetime64(t if t is not named else t.isoformat(), "us") for t in (stamp, ours))
     if not isinstance(stamp, np.datetime64) and {stamp.calendar, ours.calendar} == {"standard", "proleptic_gregorian"}:
         # The same days, which xarray names by two calendars where a series reaches beyond 1678.
         stamp, ours = (one.change_calendar("proleptic_gregorian") for one in (stamp, ours))

@@ -310,6 +310,7 @@ def test_changed_bounds_and_units_that_are_not_the_axis_are_named(tmp_path):
         ({"own": {"calendar": "360_day"}}, "calendar 360_day, the axis has proleptic_gregorian"),
         ({"bounds": [[0, 9.969209968386869e36]]}, "9.969209968386869e+36 is no time"),
         ({"bounds": [[0, np.inf]]}, "no number at position"),
+        ({"bounds": [[-200_000, 1]]}, "has times before 1582-10-15, which its calendar counts by Julian years"),
     ],
 )
 def test_bounds_that_cannot_be_decoded_are_refused_with_the_rule_that_leaves_them_out(tmp_path, bends, words):
@@ -342,3 +343,14 @@ def test_bounds_with_gaps_farther_away_than_readers_can_tell_are_refused(tmp_pat
         Published(grid_dataset(layout={"cadence": "P1D"})).to(*paths)
     published = Published(grid_dataset()).to(*paths)
     assert_read_as_sources(published, *paths)
+
+
+def test_files_on_both_sides_of_1678_are_proven_although_xarray_names_their_times_differently(tmp_path):
+    paths = [
+        Bounded([0.5], units=f"days since {year}-01-01", calendar="proleptic_gregorian").write(tmp_path / f"{year}.nc")
+        for year in (1500, 1677, 1679)
+    ]
+    published = Published(grid_dataset()).to(*paths)
+    assert told(published) == {}
+    published.group["time_bnds"][2, 0] += 1
+    assert "independent reader 1679-01-01T00:00:00" in told(published)["1679.nc"]
