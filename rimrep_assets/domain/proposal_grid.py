@@ -122,12 +122,10 @@ def put_layout(draft: Draft, state: GridState, share: float) -> list[str]:
 
 def _marked_by_us(state: GridState) -> dict[str, Number]:
     """Variables whose missing times a cadence would mark by a number that no file declares; bounds are not data."""
-    time = state.united.time
-    bounds = {state.attributes.get(time.name, {}).get(key) for key in ("bounds", "climatology")} if time else set()
     return {
         name: fill
         for name, variable in state.united.variables.items()
-        if state.united.varies(name) and name not in bounds and (fill := fill_of_gaps(variable)) is not None
+        if variable.time_bounds is None and state.united.varies(name) and (fill := fill_of_gaps(variable)) is not None
     }
 
 

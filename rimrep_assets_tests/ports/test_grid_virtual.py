@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import icechunk
 import netCDF4
@@ -20,7 +21,7 @@ from rimrep_assets.ports.sources.referred import locate
 from rimrep_assets.stack.nginx import Nginx, nginx_program
 from rimrep_assets_tests.grid_worlds import assert_equals_sources
 from rimrep_assets_tests.virtual_worlds import LAT, LON, kinds_of, published, stage, world_of, write_day
-from rimrep_assets_tests.worlds import GRID
+from rimrep_assets_tests.worlds import GRID, World
 
 
 def test_a_release_refers_to_the_sources_own_chunks_and_is_proven_through_them(tmp_path):
