@@ -31,7 +31,7 @@ from rimrep_assets.cli_init import init
 from rimrep_assets.domain.errors import DataError, DefinitionError, GateRefusal, RimrepError
 from rimrep_assets.ports import proposal_catalog, proposal_source
 from rimrep_assets.ports.proposing import Asked, Proposed, propose
-from rimrep_assets_tests.worlds import World
+from rimrep_assets_tests.worlds import World, write_day
 
 Find = Callable[[str], Path]
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -192,6 +192,38 @@ def test_real_hours_of_radar_publish_after_confirming_alone(shared: Find, tmp_pa
         for number, at in enumerate(("00", "01")):
             with xr.open_dataset(folder / hour.format(at)) as told:
                 np.testing.assert_array_equal(grid["UCUR"].values[number], told["UCUR"].values[0])
+
+
+@pytest.mark.parametrize(("units", "kept"), [(None, True), ("1", False)], ids=["the axis' units", "no units of time"])
+def test_days_with_bounds_and_units_of_their_own_publish_after_confirming_alone(tmp_path, units, kept):
+    world, folder = World(tmp_path), tmp_path / "days"
+    folder.mkdir()
+    paths = [with_bounds(write_day(folder, day), day, units) for day in (0, 1, 2)]
+    made = proposed(world, folder)
+    document, _ = documents(world, made)
+    assert document["coordinates"]["t"] == "time"
+    assert [step["read_netcdf"] for step in document["convert"]] == [{} if kept else {"drop": ["time_bnds"]}]
+    confirm(world, made)
+    record = world.attempt(made.dataset).publish()
+    assert record is not None
+    with xr.open_zarr(record.datapackage["rimrep"]["addresses"]["data"]) as grid:
+        assert ("time_bnds" in grid.variables) == kept
+        for number, path in enumerate(paths):
+            with xr.open_dataset(path) as told:
+                for name in ("time", *(["time_bnds"] if kept else []), "heat"):
+                    np.testing.assert_array_equal(grid[name].values[number], told[name].values[0])
+
+
+def with_bounds(path: Path, day: int, units: str | None) -> Path:
+    with netCDF4.Dataset(path, "a") as file:
+        file["time"].setncatts({"units": f"hours since 2024-01-{1 + day:02d} 00:00:00 +10", "bounds": "time_bnds"})
+        file["time"][:] = [22]
+        file.createDimension("nv", 2)
+        bounds = file.createVariable("time_bnds", "f8", ("time", "nv"))
+        bounds[:] = [[10, 34]]
+        if units is not None:
+            bounds.units = units
+    return path
 
 
 def test_real_files_that_differ_get_the_rule_by_which_they_unite(shared: Find, tmp_path):

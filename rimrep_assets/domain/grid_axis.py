@@ -178,7 +178,8 @@ def changed_blocks(base: GridState | None, state: GridState, chunk: int) -> list
 
     Those too of which a file has a variable that ``base`` has not; elsewhere a new variable is fill, and that is not
     stored. All blocks when there is no base, or when a chunk of it has another place, shape, type or packing.
-    Description, axes' values and the unit of the time axis are written whenever they differ and change no block.
+    Description, axes' values and the unit of the time axis are written whenever they differ and change no block, save
+    that bounds of time are counted in that unit: with it all blocks of their grid are written.
     Of a grid of references also ``moved_blocks``.
     """
     return sorted({*_blocks_with_other_values(base, state, chunk), *_blocks_elsewhere(base, state, chunk)})

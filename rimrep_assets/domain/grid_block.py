@@ -160,7 +160,7 @@ class BlockWriter:
     def _assembled(self, name: str, slots: Any, band: Band, kept: KeptRows | None = None) -> np.ndarray:
         """The values of a band as they are published: (times of the block, the other dimensions)."""
         values = self._room.of(self.state, name, len(slots), band)
-        time_dim, published = self._time_dim, self.state.united.variables[name]
+        time_dim, published = self._time_dim, self.state.published(name)
         filled = [False] * len(slots)
         tasks: list[Task] = []
         for start, stop, first in runs(slots if kept is None else kept.others()):

@@ -21,6 +21,8 @@ _SPATIAL = {
     "x": {"standard_name": "longitude", "units": "degrees_east"},
     "y": {"standard_name": "latitude", "units": "degrees_north"},
 }
+_COUNTED = ("units", "calendar", "valid_min", "valid_max", "valid_range")
+"""attributes of times in a file that do not hold in the units that are published"""
 _POSITIVE = {"depth": "down", "altitude": "up", "height": "up"}
 """which way a vertical axis counts, by standard name or name"""
 
@@ -68,8 +70,12 @@ def completed(state: GridState, name: str, dataset: Dataset) -> dict[str, Any]:
     time = state.united.time
     if time is not None and name == time.name:
         calendar = {"calendar": time.calendar}
-        kept = {k: v for k, v in found.items() if k not in ("units", "calendar")}
+        kept = {k: v for k, v in found.items() if k not in _COUNTED}
         return {"standard_name": "time", **kept, "axis": "T", "units": state.time_units, **calendar}
+    if time is not None and name in state.united.variables and state.united.variables[name].time_bounds is not None:
+        # CF 7.1 wants the very units of the axis, or none; xarray decodes a climatology only where they are said.
+        kept = {k: v for k, v in found.items() if k not in _COUNTED}
+        return {**kept, "units": state.time_units, "calendar": time.calendar}
     if part is None:
         return found
     # CF allows axis on one-dimensional coordinates alone.

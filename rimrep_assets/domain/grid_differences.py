@@ -74,6 +74,12 @@ def _time_differences(a: GridLayout, b: GridLayout) -> Iterator[LayoutDifference
 def _variable_differences(name: str, a: Variable, b: Variable, tolerance: float) -> Iterator[LayoutDifference]:
     if a.dims != b.dims:
         yield LayoutDifference("shape", name, f"dimensions {a.dims}", f"dimensions {b.dims}")
+    if (a.time_bounds is None) != (b.time_bounds is None):
+        words = ["bounds of something else" if v.time_bounds is None else "bounds of the time axis" for v in (a, b)]
+        yield LayoutDifference("shape", name, *words)
+    elif a.time_bounds is not None:
+        # However they are stored and counted, they become times in the units of the axis.
+        b = b.model_copy(update={"dtype": a.dtype, "packing": a.packing})
     if a.dtype != b.dtype:
         yield LayoutDifference("type", name, f"type {a.dtype}", f"type {b.dtype}", a.role)
     # In a coordinate of another type the fill has that type too; it is no difference of its own.

@@ -14,12 +14,13 @@ from typing import Any
 
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.file_time import moment_told
-from rimrep_assets.domain.grid_attributes import packing_of
+from rimrep_assets.domain.grid_attributes import packing_of, references_of
 from rimrep_assets.domain.grid_file import RawFile
-from rimrep_assets.domain.grid_layout import GridTime
+from rimrep_assets.domain.grid_layout import GridTime, TimeBounds
 from rimrep_assets.domain.grid_steps import FixTime, SetTime
 from rimrep_assets.domain.grid_time import STANDARD, TimeUnits, cadence_us, decode_times, iso_time, parse_units
-from rimrep_assets.domain.grid_values import decode, native
+from rimrep_assets.domain.grid_time_bounds import are_whole, decoded_bounds
+from rimrep_assets.domain.grid_values import decode, native, numbers_and_gaps
 from rimrep_assets.domain.strict_model import nearest
 
 ROUNDING_SHARE = 10
@@ -141,7 +142,11 @@ class TimeReading:
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
             return (), ()
-        if units.calendar == STANDARD and min(times) < GREGORIAN_SINCE and not _is_proleptic(variable):
+        if (
+            units.calendar == STANDARD
+            and min(times) < GREGORIAN_SINCE
+            and not _is_proleptic(getattr(variable, "calendar", ""))
+        ):
             first = iso_time(min(times), STANDARD)
             self.problems.append(
                 f"{name}: has times before 1582-10-15, which its calendar counts by Julian years; published they have "
@@ -153,6 +158,26 @@ class TimeReading:
         told = problems[:_TOLD] + ([f"and {more} more"] if more > 0 else [])
         self.problems += [f"{name}: {problem}" for problem in told]
         return fixed, positions
+
+    def bounds(self, name: str, source: str, owner: str | None, axis: GridTime | None) -> TimeBounds | None:
+        """What bounds (or a climatology) of the time axis say of their times; None of all other variables.
+
+        ``source`` and ``owner``, the axis, are names in the file. Bounds that cannot be decoded are a problem.
+        """
+        if axis is None or owner is None:
+            return None
+        if source not in references_of(self.file.variables[owner], "bounds", "climatology"):
+            return None
+        try:
+            return bounds_told(self.file.variables[source], self.file.variables[owner], axis.calendar)
+        except ValueError as error:
+            words = f"{name}: bounds of time that cannot be decoded: {error}; {self.left_out(source)}"
+            self.problems.append(words)
+            return None
+
+    def left_out(self, source: str) -> str:
+        """How a variable that cannot be published is left out."""
+        return f"{self.dataset.convert.reader()}: {{drop: [{source}]}} leaves them out"
 
     def _from_attribute(self, step: SetTime) -> int | None:
         name = str(step.attribute)
@@ -186,8 +211,8 @@ class TimeReading:
         return _microseconds(moment)
 
 
-def _is_proleptic(variable: Any) -> bool:
-    return str(getattr(variable, "calendar", "")).strip().lower() == "proleptic_gregorian"
+def _is_proleptic(calendar: object) -> bool:
+    return str(calendar).strip().lower() == "proleptic_gregorian"
 
 
 def _microseconds(moment: datetime) -> int:
@@ -202,6 +227,26 @@ def _unpacked(values: Any, variable: Any) -> Any:
         decoded = decode(values, packing)
         return decoded if packing.scales or (decoded != decoded).any() else values
     return values
+
+
+def bounds_told(bounds: Any, owner: Any, calendar: str) -> TimeBounds:
+    """What a variable says as bounds of the time axis ``owner``, whose ``calendar`` is the published one.
+
+    Bounds may leave to their axis what their numbers count (CF 7.1).
+    Raises: ValueError in words where they cannot be decoded as times of that calendar.
+    """
+    told = {n: v.getncattr(n) for v in (owner, bounds) for n in ("units", "calendar") if n in v.ncattrs()}
+    units, named = str(told["units"]), str(told.get("calendar", ""))
+    parsed = parse_units(units, named)
+    if parsed.calendar != calendar:
+        raise ValueError(f"calendar {parsed.calendar}, the axis has {calendar}")
+    raw = native(bounds[...])
+    numbers, hidden = numbers_and_gaps(raw, packing_of(bounds, raw.dtype.name))
+    times = decoded_bounds(numbers, hidden, parsed)
+    if calendar == STANDARD and min(times, default=0) < GREGORIAN_SINCE and not _is_proleptic(named):
+        raise ValueError("has times before 1582-10-15, which its calendar counts by Julian years")
+    whole = are_whole(times, calendar)
+    return TimeBounds(units=units, calendar=named, whole=whole, lacking=bool(hidden.any()))
 
 
 def put_right(

@@ -15,6 +15,7 @@ from rimrep_assets.domain.grid_axis import extended_axis
 from rimrep_assets.domain.grid_chunks import chunk_lengths
 from rimrep_assets.domain.grid_layout import Attributes, FileGrid, GridHeader
 from rimrep_assets.domain.grid_state import GridState, holders
+from rimrep_assets.domain.grid_time_bounds import unreadable_bounds
 
 
 def grown(base: GridState, new: Sequence[GridHeader], dataset: Dataset) -> GridState | None:
@@ -35,7 +36,7 @@ def grown(base: GridState, new: Sequence[GridHeader], dataset: Dataset) -> GridS
         return None
     calendar = base.united.time.calendar
     axis = extended_axis(base.axis, [h.file for h in new], base.cadence, calendar, base.overlap)
-    if axis is None:
+    if axis is None or unreadable_bounds(base.united, axis[-1:]):
         return None
     kept = tuple(_with_rest(f, rests[f.name]) if f.name in rests else f for f in files)
     return GridState.model_construct(**{**base.fields(), "files": kept}).with_axis(axis)

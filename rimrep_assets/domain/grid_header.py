@@ -65,6 +65,8 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     """by the file's own names those that ``read_geotiff.names`` gives"""
+    time_bounds: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """by bounds of time the units and calendar of their numbers"""
 
     def header(self) -> GridHeader:
         step = self.dataset.convert.read_netcdf or self.dataset.convert.read_zarr or self._bands()
@@ -74,7 +76,7 @@ class _Reading:
         parts = self._parts(published)
         told = timing.read()
         time = told.axis if told else None
-        variables = self._variables(published, parts, time)
+        variables = self._variables(published, parts, timing, time)
         self._refuse_tables(variables, parts)
         variables = put_axes_right(self.file, variables, self.dataset, time.dim if time else None, self.problems)
         sizes = self._sizes(variables, time)
@@ -95,6 +97,7 @@ class _Reading:
             layout=layout.digest,
             times=told.times if told else (),
             positions=told.positions if told else (),
+            time_bounds=self.time_bounds,
             attributes=self._attributes(published, timing),
         )
         return GridHeader(file=grid, layout=layout, values=values)
@@ -178,7 +181,7 @@ class _Reading:
         return parts
 
     def _variables(
-        self, published: Mapping[str, str], parts: Mapping[str, str], time: GridTime | None
+        self, published: Mapping[str, str], parts: Mapping[str, str], timing: TimeReading, time: GridTime | None
     ) -> dict[str, Variable]:
         roles = self._roles(published, parts)
         found = {}
@@ -194,7 +197,10 @@ class _Reading:
                 self.problems.append(f"{name}: has a dimension twice {source_dims}; drop it")
                 continue
             self.problems += [f"{name}: {problem}" for problem in packing_problems(variable)]
-            first = self._first_dims(name, roles[name], source_dims, time)
+            bounds = timing.bounds(name, source, published.get(time.name) if time else None, time)
+            first = self._first_dims(name, roles[name], source_dims, time, bounds is not None)
+            if bounds and not first:
+                self.problems.append(f"{name}: bounds of time lack its dimension; {timing.left_out(source)}")
             found[name] = Variable(
                 source=source,
                 source_dims=source_dims,
@@ -202,33 +208,32 @@ class _Reading:
                 dtype=dtype,
                 role=roles[name],
                 packing=packing_of(variable, dtype),
-                meaning={**self._bounds_units(source, time, published), **meaning_of(variable)},
+                meaning=meaning_of(variable),
             )
+            if bounds:
+                self.time_bounds[name] = bounds.units, bounds.calendar
+                # Units that each file has of its own would make every layout another one.
+                no_units = bounds.model_copy(update={"units": "", "calendar": ""})
+                meaning = {n: v for n, v in found[name].meaning.items() if n not in ("units", "calendar")}
+                found[name] = found[name].model_copy(update={"time_bounds": no_units, "meaning": meaning})
         only = (self.dataset.convert.set_time.only if self.dataset.convert.set_time else None) or ()
         self.problems += [f"set_time.only: there is no variable {n!r}{_near(n, found)}" for n in only if n not in found]
         return found
 
     def _first_dims(
-        self, name: str, role: Role, source_dims: tuple[str, ...], time: GridTime | None
+        self, name: str, role: Role, source_dims: tuple[str, ...], time: GridTime | None, bounds: bool
     ) -> tuple[str, ...]:
         """The time dimension where the variable has it, or gets it by ``set_time``."""
         step = self.dataset.convert.set_time
         if time is None or time.dim in source_dims:
             return () if time is None else (time.dim,)
-        if step is None or (step.only is not None and name not in step.only):
-            return ()
         # A file with the dimension says itself which variables do not vary along it.
         lacks_it = time.dim not in map(self._renamed, self.file.dimensions)
+        if bounds and step is not None and lacks_it:
+            return (time.dim,)
+        if step is None or (step.only is not None and name not in step.only):
+            return ()
         return (time.dim,) if step.only is not None or (lacks_it and role == "data") else ()
-
-    def _bounds_units(self, source: str, time: GridTime | None, published: Mapping[str, str]) -> dict[str, Any]:
-        """Bounds of time inherit its units (CF 7.1); the published time has others, so they are said here."""
-        if time is None or time.name not in published:
-            return {}
-        owner = self.file.variables[published[time.name]]
-        if source not in references_of(owner, "bounds", "climatology"):
-            return {}
-        return {n: v for n, v in meaning_of(owner).items() if n in ("units", "calendar")}
 
     def _dtype(self, name: str, variable: Any) -> str | None:
         kind = getattr(variable.dtype, "kind", "O")

@@ -91,6 +91,21 @@ class Wrap(StrictModel):
     cells: bool = False
 
 
+class TimeBounds(StrictModel):
+    """Of bounds of the time axis: how their numbers tell times, and what these are like.
+
+    In a layout the units are empty, for each file has units of its own (``FileGrid.time_bounds``), and those that are
+    published follow from the axis (``GridState.published``).
+    """
+
+    units: str = ""
+    calendar: str = ""
+    whole: bool = True
+    """whether all are whole seconds; not asked of a calendar that keeps its own units"""
+    lacking: bool = False
+    """whether some are no time at all"""
+
+
 class Variable(StrictModel):
     """A variable, under its published name; the time dimension comes first in ``dims``."""
 
@@ -105,6 +120,8 @@ class Variable(StrictModel):
     """of a dimension (published name) the source indexes that are published, in that order; all where it is absent"""
     wrap: Wrap | None = None
     """of longitudes the range in which they are published"""
+    time_bounds: TimeBounds | None = None
+    """of bounds (or a climatology) of the time axis: they are published in its units"""
     packing: Packing = Packing()
     meaning: dict[str, Any] = {}
     """attributes that say what the numbers are: units, standard_name, flags, positive"""
@@ -157,6 +174,8 @@ class FileGrid(StrictModel):
     """ascending"""
     positions: tuple[int, ...] = ()
     """where in the file each time stands; empty where the file has exactly these times in this order"""
+    time_bounds: dict[str, tuple[str, str]] = {}
+    """by bounds of its time axis (published names) the units and the calendar of their numbers in this file"""
     attributes: Attributes = {}
     place: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """digest of the place (``source_file``) that references to it name; None where its values are copied"""

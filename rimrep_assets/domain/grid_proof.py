@@ -29,6 +29,7 @@ from rimrep_assets.domain.grid_proof_block import VariableOfBlock
 from rimrep_assets.domain.grid_reencoding import adds_fill, is_repacked
 from rimrep_assets.domain.grid_sample import Pick, choose, compare
 from rimrep_assets.domain.grid_sample_reading import OtherReader, RawReading, Unread
+from rimrep_assets.domain.grid_sample_times import UNITS, published_instants
 from rimrep_assets.domain.grid_source import OpenSource, Sources
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats, VariableStats, count
@@ -170,6 +171,10 @@ class _Proof:
                 self.findings.tell(WHOLE, f"{name}: dimensions {dims}, expected {variable.dims}")
             for problem in _packing_problems(name, array, variable.packing, variable.dtype):
                 self.findings.tell(WHOLE, problem)
+            if variable.time_bounds is not None and united.time:
+                told, wanted = [array.attrs.get(n) for n in UNITS], [self.state.time_units, united.time.calendar]
+                if told != wanted:
+                    self.findings.tell(WHOLE, f"{name}: bounds in {told}, expected as their axis {wanted}")
             if not united.varies(name):
                 self._static(name, array)
         if united.time and united.time.name in there:
@@ -229,6 +234,7 @@ class _Proof:
                 continue
             array = self._array(name)
             reencoded = is_unpacked(of_file, variable) or is_repacked(of_file, variable)
+            reencoded = reencoded or variable.time_bounds is not None
             if variable.role != "coordinate" and not reencoded:
                 added = adds_fill(of_file.packing, variable.packing)
                 expected = variable.packing if added else of_file.packing
@@ -335,7 +341,7 @@ class _Proof:
                 there = there[[row - block * self.state.chunk for row in pick.rows]]
                 stamps = self.stamps[list(pick.rows)] if self.stamps is not None else None
             compared, problems = compare(pick, reading, there, stamps, self.state)
-            self.sampled[pick.file.digest] = compared
+            self.sampled[pick.file.digest] = self.sampled.get(pick.file.digest, 0) + compared
             for problem in problems:
                 self.findings.tell(pick.file.name, problem)
 
@@ -346,6 +352,8 @@ class _Proof:
             assert self.state.united.time is not None
             start = pick.block * self.state.chunk
             window[self.state.united.time.dim] = slice(start, start + self.state.chunk)
+        if self.state.united.variables[pick.name].time_bounds is not None:
+            return published_instants(self._array(pick.name), window)
         values: np.ndarray = self.published.variables[pick.name].isel(window).values
         return values
 

@@ -91,6 +91,9 @@ class VariableOfBlock:
             return False
         layout = self.proof.state.layout_of(self.proof.state.by_digest[digest])
         published = self.proof.state.united.variables[self.name]
+        if published.time_bounds is not None:
+            # They are numbers of their own: no time is the fill, so that no value of the file can be taken for it.
+            return False
         return self.name in layout.variables and adds_fill(layout.variables[self.name].packing, published.packing)
 
     def _gaps(self, slots: Sequence[Slot], values: np.ndarray, band: Band) -> None:
@@ -136,7 +139,7 @@ class VariableOfBlock:
         """Cell by cell against the files read again, by the slow way."""
         proof, state = self.proof, self.proof.state
         assert state.united.time is not None
-        published = state.united.variables[self.name]
+        published = state.published(self.name)
         slowly = Sources(state, proof.sources.open_source, fast=False)
         start = self.block * state.chunk
         for band in bands(state, self.name):
@@ -151,7 +154,7 @@ class VariableOfBlock:
                 expected = as_published(raw, of_file, published, source.file.name)
                 at, line = start + first, band[1] if band else 0
                 proof.findings.equal(source.file.name, self.name, at, expected, values[first:stop], line)
-                if adds_fill(of_file.packing, published.packing) and published.packing.fill is not None:
+                if self._adds_fill(slot.digest) and published.packing.fill is not None:
                     hidden = int((raw == published.packing.fill.numpy()).sum())
                     if hidden:
                         proof.findings.tell(

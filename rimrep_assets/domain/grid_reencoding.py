@@ -111,7 +111,7 @@ def _decimal(number: Number | None, default: int) -> Fraction | None:
 
 def is_repacked(of_file: Variable, published: Variable) -> bool:
     """Whether a file's numbers are re-encoded into another packing (``repack``); fills of no value may differ too."""
-    if published.role == "coordinate" or is_decoded(published):
+    if published.role == "coordinate" or published.time_bounds is not None or is_decoded(published):
         return False
     if of_file.dtype == published.dtype and of_file.packing == published.packing:
         return False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.grid_layout import FileGrid, Variable
+from rimrep_assets.domain.grid_layout import FileGrid, GridLayout, Variable
 from rimrep_assets.domain.grid_state import GridState
 
 if TYPE_CHECKING:
@@ -72,7 +72,21 @@ def choose(
                 windows[block, name] = _windows(state, name, f"{seed}:{block}:{name}", cut(digest, name))
             rows = tuple(rows_of[digest][block])
             found.setdefault(block, []).append(Pick(file, block, name, rows, windows[block, name]))
+            found[block] += [
+                Pick(file, block, bounds, rows, _whole(state, bounds)) for bounds in _bounds(layout, state)
+            ]
     return found
+
+
+def _bounds(layout: GridLayout, state: GridState) -> list[str]:
+    """Bounds of time are looked at beside what was chosen: they alone of all values were converted into other units."""
+    return [n for n, v in sorted(layout.variables.items()) if v.time_bounds is not None and n in state.united.variables]
+
+
+def _whole(state: GridState, name: str) -> tuple[tuple[str, slice], ...]:
+    """All of the other dimensions."""
+    sizes = state.united.dimensions
+    return tuple((dim, slice(0, sizes[dim])) for dim in state.united.variables[name].dims if dim in sizes)
 
 
 def _windows(state: GridState, name: str, seed: str, cut: Mapping[str, int]) -> tuple[tuple[str, slice], ...]:
@@ -115,13 +129,30 @@ def _same_time(stamp: Any, ours: Any, slack: int) -> bool:
     import numpy as np
 
     if isinstance(stamp, np.datetime64) != isinstance(ours, np.datetime64):
-        return False
+        # Datetimes or cftime's: that depends on whether all that was decoded together lies after 1678.
+        named = ours if isinstance(stamp, np.datetime64) else stamp
+        if named.calendar not in ("standard", "proleptic_gregorian"):
+            return False
+        stamp, ours = (np.datetime64(t if t is not named else t.isoformat(), "us") for t in (stamp, ours))
     if not isinstance(stamp, np.datetime64) and {stamp.calendar, ours.calendar} == {"standard", "proleptic_gregorian"}:
         # The same days, which xarray names by two calendars where a series reaches beyond 1678.
         stamp, ours = (one.change_calendar("proleptic_gregorian") for one in (stamp, ours))
     apart = stamp - ours
     microseconds = apart / np.timedelta64(1, "us") if isinstance(apart, np.timedelta64) else apart.total_seconds() * 1e6
     return bool(abs(microseconds) <= slack)
+
+
+def _same_times(expected: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Where both have the same time, or none; bounds are never rounded, whatever is done to their axis."""
+    import numpy as np
+
+    def same(one: Any, other: Any) -> bool:
+        lacks = [value is None or value != value for value in (one, other)]
+        return all(lacks) if any(lacks) else _same_time(one, other, TIME_SLACK_US)
+
+    # Of datetimes an element each, and not the whole numbers that tolist() makes of nanoseconds.
+    pairs = zip(expected.reshape(-1), there.reshape(-1), strict=True)
+    return np.array([same(one, other) for one, other in pairs], bool).reshape(expected.shape)
 
 
 def _decodes_exactly(of_file: Variable, published: Variable) -> bool:
@@ -141,7 +172,9 @@ def _unequal(pick: Pick, expected: np.ndarray, there: np.ndarray, times: Sequenc
     if expected.shape != there.shape:
         return [f"{name}: shape {there.shape}, independent reader {expected.shape}"]
     variable, published = state.layout_of(pick.file).variables[name], state.united.variables[name]
-    if expected.dtype.kind not in "fiu" or there.dtype.kind not in "fiu":
+    if published.time_bounds is not None:
+        same = _same_times(expected, there)
+    elif expected.dtype.kind not in "fiu" or there.dtype.kind not in "fiu":
         same = expected == there
     elif expected.dtype == there.dtype and _decodes_exactly(variable, published):
         same = (expected == there) | (np.isnan(expected) & np.isnan(there))

@@ -22,6 +22,7 @@ from rimrep_assets.domain.grid_file_time import ROUNDING_SHARE
 from rimrep_assets.domain.grid_layout import Variable
 from rimrep_assets.domain.grid_other_reader import open_otherwise
 from rimrep_assets.domain.grid_sample import Pick
+from rimrep_assets.domain.grid_sample_times import UNITS, instants, moments
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_steps import SetTime
 from rimrep_assets.domain.grid_time import cadence_us
@@ -134,7 +135,7 @@ def _of_one_kind(alike: Sequence[Stored]) -> dict[int, Any]:
     import numpy as np
 
     try:
-        times = _moments(np.concatenate([one.numbers for one in alike]), alike[0].attributes)
+        times = moments(np.concatenate([one.numbers for one in alike]), alike[0].attributes)
     except _UNREADABLE as error:
         if len(alike) == 1:
             return {id(alike[0]): error}
@@ -168,7 +169,10 @@ class _Reading:
         raw = np.asarray(held[box if box else ...])
         for axis, places in enumerate(index):
             raw = raw.take(places - places.min(), axis=axis)
-        return self._timed(decoded(in_published_order(raw, variable), variable.dims, _attributes(held)), rows)
+        raw, attributes = in_published_order(raw, variable), _attributes(held)
+        if variable.time_bounds is not None:
+            return self._timed(instants(raw, {**self._units_of_axis(), **attributes}), rows)
+        return self._timed(decoded(raw, variable.dims, attributes), rows)
 
     def _places(self, variable: Variable, dim: str, window: slice) -> np.ndarray:
         """Where the source has the published window: by the values of its axis, else by what was remembered."""
@@ -216,10 +220,21 @@ class _Reading:
         step = dataset.convert.set_time
         if step is not None and step.variable is None:
             return RawReading(values, None, tuple(self._one_time(step) for _ in rows))
-        name = time.name if step is None else str(step.variable)
-        back = {new: old for old, new in dataset.convert.rename.items()}
-        held = self.source.variables[back.get(name, name)]
+        held = self._axis(time.name)
         return RawReading(values, Stored(_flat(held)[list(rows)], _attributes(held)))
+
+    def _axis(self, published: str) -> Any:
+        """The variable that tells the time; ``published``: the axis' name."""
+        step = self.reader.dataset.convert.set_time
+        name = published if step is None else str(step.variable)
+        back = {new: old for old, new in self.reader.dataset.convert.rename.items()}
+        return self.source.variables[back.get(name, name)]
+
+    def _units_of_axis(self) -> dict[str, Any]:
+        """What bounds of time inherit where they do not say it themselves."""
+        time = self.reader.state.united.time
+        told = _attributes(self._axis(time.name)) if time is not None else {}
+        return {name: told[name] for name in UNITS if name in told}
 
     def _one_time(self, step: SetTime) -> np.datetime64:
         """The time that stands in an attribute, read by pandas, or in the file's name."""
@@ -254,15 +269,6 @@ def _attributes(held: Any) -> dict[str, Any]:
     if hasattr(held, "ncattrs"):
         return {name: held.getncattr(name) for name in held.ncattrs()}
     return dict(held.attrs)
-
-
-def _moments(raw: np.ndarray, attributes: Mapping[str, Any]) -> np.ndarray:
-    """Numbers of a time axis as xarray reads them with these attributes."""
-    import xarray as xr
-
-    plain = xr.conventions.decode_cf_variable("time", xr.Variable(("t",), raw, attributes), decode_times=False)
-    found: np.ndarray = xr.coders.CFDatetimeCoder().decode(plain, name="time").values
-    return found
 
 
 def decoded(raw: np.ndarray, dims: Sequence[str], attributes: Mapping[str, Any]) -> np.ndarray:

@@ -53,7 +53,7 @@ class Sources:
             if len(self.held) >= REMEMBERED_FILES:
                 self.held.pop(next(iter(self.held)))
             file = self.state.by_digest[digest]
-            variables = self.state.layout_of(file).variables
+            variables = self.state.variables_of(file)
             self.held[digest] = SourceFile(file, self.open_source(file.name), variables, self.fast)
         return self.held[digest]
 

@@ -17,6 +17,7 @@ from rimrep_assets.domain.grid_layout import (
     FileGrid,
     GridHeader,
     GridLayout,
+    Variable,
     stable_json,
 )
 from rimrep_assets.domain.grid_time import published_units
@@ -79,7 +80,15 @@ class GridState(StrictModel):
         time = self.united.time
         if time is None:
             return None
-        return published_units((slot.time for slot in self.axis), time.units, time.calendar)
+        times = (slot.time for slot in self.axis)
+        # Bounds are published in the same units, and may be finer than the axis.
+        return published_units(times if self._bounds_are_whole else (1,), time.units, time.calendar)
+
+    @property
+    def _bounds_are_whole(self) -> bool:
+        bounds = [n for n, v in self.united.variables.items() if v.time_bounds is not None]
+        held = [layout.variables[n] for layout in self.layouts.values() for n in bounds if n in layout.variables]
+        return all(one.time_bounds.whole for one in held if one.time_bounds is not None)
 
     @property
     def chunk(self) -> int:
@@ -105,6 +114,18 @@ class GridState(StrictModel):
 
     def layout_of(self, file: FileGrid) -> GridLayout:
         return self.layouts[file.layout]
+
+    def variables_of(self, file: FileGrid) -> dict[str, Variable]:
+        """The variables of a file; of bounds of the time axis with the units that their numbers have in it."""
+        variables = self.layout_of(file).variables
+        return {**variables, **{n: _in_units(variables[n], *units) for n, units in file.time_bounds.items()}}
+
+    def published(self, name: str) -> Variable:
+        """A variable as it is published; bounds of the time axis in the units that the axis has now."""
+        variable, time = self.united.variables[name], self.united.time
+        if variable.time_bounds is None or time is None:
+            return variable
+        return _in_units(variable, str(self.time_units), time.calendar)
 
     def provider(self, name: str) -> FileGrid:
         """The file from which a variable without time is taken: the newest that has it."""
@@ -159,9 +180,10 @@ class GridState(StrictModel):
             united = state.united
             held = {name: united.variables[name] for name in both}
             stored = {n: (v.dims, v.dtype, v.packing, v.role == "data") for n, v in held.items()}
+            counted = {n: state.time_units for n, v in held.items() if v.time_bounds is not None}
             axis = united.time and (united.time.name, united.time.dim)
             dims = {d: (united.dimensions.get(d), state.chunks.get(d)) for v in held.values() for d in v.dims}
-            return stored, axis, dims, state.chunk, {name: state.gap_values.get(name) for name in both}
+            return stored, counted, axis, dims, state.chunk, {name: state.gap_values.get(name) for name in both}
 
         return what(self) == what(other)
 
@@ -173,6 +195,13 @@ class GridState(StrictModel):
             for name, v in self.united.variables.items()
             if self.united.varies(name)
         }
+
+
+def _in_units(variable: Variable, units: str, calendar: str) -> Variable:
+    told = variable.time_bounds
+    if told is None:
+        return variable
+    return variable.model_copy(update={"time_bounds": told.model_copy(update={"units": units, "calendar": calendar})})
 
 
 def holders(layout: GridLayout) -> list[str]:

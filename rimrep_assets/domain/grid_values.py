@@ -24,6 +24,7 @@ from rimrep_assets.domain.grid_reencoding import (
     repacked,
     wrapped,
 )
+from rimrep_assets.domain.grid_time_bounds import in_units_of_axis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,6 +185,8 @@ def as_published(raw: np.ndarray, of_file: Variable, published: Variable, file: 
 
     Raises: DataError naming ``file`` where numbers cannot be re-encoded without loss (``repack``).
     """
+    if of_file.time_bounds is not None and published.time_bounds is not None:
+        return _in_units_of_axis(raw, of_file, published, file)
     if of_file.wrap is not None:
         raw = wrapped(raw, of_file)
     if is_unpacked(of_file, published):
@@ -196,15 +199,38 @@ def as_published(raw: np.ndarray, of_file: Variable, published: Variable, file: 
     return raw.astype(published.dtype, copy=False)
 
 
+def _in_units_of_axis(raw: np.ndarray, of_file: Variable, published: Variable, file: str) -> np.ndarray:
+    assert of_file.time_bounds is not None
+    numbers, hidden = numbers_and_gaps(raw, of_file.packing)
+    try:
+        return in_units_of_axis(numbers, hidden, of_file.time_bounds, published, stored_fill(published))
+    except ValueError as error:
+        raise DataError(f"{file}: {of_file.source}: {error}") from error
+
+
+def numbers_and_gaps(raw: np.ndarray, packing: Packing) -> tuple[np.ndarray, np.ndarray]:
+    """Stored numbers unpacked, but whole numbers as they are where nothing packs them, and where there is no value.
+
+    A float64 does not hold every int64, and microseconds of time need them all.
+    """
+    import numpy as np
+
+    bits = f"u{raw.dtype.itemsize}"
+    stored = raw.view(bits) if packing.unsigned and raw.dtype.kind == "i" else raw
+    numbers = decode(raw, packing) if packing.scales else stored
+    return numbers, hidden_cells(raw, packing) | np.isnan(numbers)
+
+
 def keeps_bits(of_file: Variable, published: Variable) -> bool:
     """Whether a file's numbers are published as they are stored."""
     changed = of_file.wrap is not None or is_unpacked(of_file, published) or is_repacked(of_file, published)
+    changed = changed or published.time_bounds is not None
     return of_file.dtype == published.dtype and not changed
 
 
 def is_unpacked(of_file: Variable, published: Variable) -> bool:
     """Whether the published variable holds decoded values of this file's."""
-    if published.role == "coordinate" or not is_decoded(published):
+    if published.role == "coordinate" or published.time_bounds is not None or not is_decoded(published):
         return False
     if of_file.dtype != published.dtype or of_file.packing.scales:
         return True

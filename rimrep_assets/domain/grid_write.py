@@ -175,7 +175,7 @@ def read_static(state: GridState, name: str, open_source: OpenSource) -> np.ndar
     file = state.provider(name)
     of_file = state.layout_of(file).variables[name]
     with open_raw(open_source(file.name), file.name) as opened:
-        return as_published(read_raw(opened, of_file), of_file, state.united.variables[name], file.name)
+        return as_published(read_raw(opened, of_file), of_file, state.published(name), file.name)
 
 
 def _describe(group: zarr.Group, state: GridState, dataset: Dataset) -> None:

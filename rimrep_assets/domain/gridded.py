@@ -28,6 +28,8 @@ from rimrep_assets.domain.grid_layout import (
 from rimrep_assets.domain.grid_reencoding import affine, is_repacked
 from rimrep_assets.domain.grid_state import GridState, holders
 from rimrep_assets.domain.grid_steps import Unpack
+from rimrep_assets.domain.grid_time import STANDARD
+from rimrep_assets.domain.grid_time_bounds import united_bounds, unreadable_bounds
 from rimrep_assets.domain.grid_values import REPACK_ADVICE
 
 __all__ = ["FileGrid", "GridHeader", "GridLayout", "GridState", "read_header", "unite"]
@@ -85,7 +87,9 @@ def unite(headers: Iterable[GridHeader], dataset: Dataset) -> GridState:
         values=_values(known, dataset),
     )
     # Built now, so that overlapping times are refused here.
-    _ = state.axis
+    unreadable = unreadable_bounds(united, state.axis)
+    if unreadable:
+        raise DataError(unreadable)
     return state
 
 
@@ -206,9 +210,13 @@ class _United:
     def _variable(self, name: str, holders: Sequence[GridLayout], *, lacking: bool) -> Variable:
         variable = holders[0].variables[name]
         variable = variable.model_copy(update={"source_dims": variable.dims, "spans": {}, "wrap": None})
-        if self.dataset.convert.unpack and variable.role != "coordinate":
+        plain = variable.role != "coordinate" and variable.time_bounds is None
+        if self.dataset.convert.unpack and plain:
             variable = unpacked(variable, [h.variables[name] for h in holders], self.dataset.convert.unpack)
         gaps = holders[0].varies(name) and (lacking or self.dataset.layout.cadence is not None)
+        if variable.time_bounds is not None:
+            calendar = holders[0].time.calendar if holders[0].time else STANDARD
+            variable = united_bounds(variable, [h.variables[name].time_bounds for h in holders], calendar, gaps)
         fill = fill_of_gaps(variable)
         if gaps and fill is not None:
             # Times without a file need a number that says so, and readers must be told which.

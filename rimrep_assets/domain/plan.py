@@ -16,7 +16,7 @@ from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.domain.release import Fingerprints
 from rimrep_assets.domain.source_file import SourceFile, compare_ledgers
 
-CODE_OF_DATA = {"parquet": "1", "zarr": "1"}
+CODE_OF_DATA = {"parquet": "1", "zarr": "2"}
 """raised when the same source files would give other data, so that every dataset of that format is made again"""
 CODE_OF_DOCUMENTS = "1"
 """raised when the same data and catalog would give other documents"""

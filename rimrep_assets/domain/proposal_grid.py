@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.grid_attributes import references_of
 from rimrep_assets.domain.grid_classic import missing_bytes
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_file import RawFile, open_raw
+from rimrep_assets.domain.grid_file_time import bounds_told
 from rimrep_assets.domain.grid_layout import Number
 from rimrep_assets.domain.grid_schema import curated_part, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
-from rimrep_assets.domain.grid_time import DAY, HOUR, MINUTE, SECOND, STANDARD, iso_duration
+from rimrep_assets.domain.grid_time import DAY, HOUR, MINUTE, SECOND, STANDARD, iso_duration, parse_units
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.gridded import fill_of_gaps, unite
 from rimrep_assets.domain.proposal import Draft
-from rimrep_assets.domain.proposal_grid_roles import coordinate, is_numeric
+from rimrep_assets.domain.proposal_grid_roles import coordinate, is_numeric, said
 
 MONTH = 28 * DAY
 """months and years are steps of no fixed length, also where the times looked at happen to be equally far apart"""
@@ -50,7 +52,31 @@ def propose_grid(name: str, path: Path, draft: Draft) -> dict[str, Any]:
             if found:
                 draft.put(f"coordinates.{part}", found, why)
         _refuse_placeless(name, file, draft)
+        _drop_no_times(file, draft)
         return {key: file.getncattr(key) for key in file.ncattrs()}
+
+
+def _drop_no_times(file: RawFile, draft: Draft) -> None:
+    """Drop bounds of time that cannot be decoded, without which the file would be refused."""
+    owner = file.variables.get(draft.keys["coordinates"].get("t", ""))
+    if owner is None:
+        return
+    try:
+        calendar = parse_units(said(owner, "units"), said(owner, "calendar")).calendar
+    except ValueError:
+        # That the axis cannot be decoded is told when the header is read.
+        return
+    for bounds in references_of(owner, "bounds", "climatology"):
+        if bounds not in file.variables or not is_numeric(file.variables[bounds]):
+            continue
+        try:
+            bounds_told(file.variables[bounds], owner, calendar)
+        except ValueError as error:
+            dropped = draft.keys["convert"]["read_netcdf"].get("drop", [])
+            draft.put("convert.read_netcdf", {"drop": [*dropped, bounds]})
+            why = draft.why.get("convert.read_netcdf")
+            told = f"the bounds of time {bounds} cannot be decoded ({error})"
+            draft.why["convert.read_netcdf"] = f"{why}; {told}" if why else told
 
 
 def refuse_broken(name: str, path: Path) -> None:
@@ -96,12 +122,10 @@ def put_layout(draft: Draft, state: GridState, share: float) -> list[str]:
 
 def _marked_by_us(state: GridState) -> dict[str, Number]:
     """Variables whose missing times a cadence would mark by a number that no file declares; bounds are not data."""
-    time = state.united.time
-    bounds = {state.attributes.get(time.name, {}).get(key) for key in ("bounds", "climatology")} if time else set()
     return {
         name: fill
         for name, variable in state.united.variables.items()
-        if state.united.varies(name) and name not in bounds and (fill := fill_of_gaps(variable)) is not None
+        if variable.time_bounds is None and state.united.varies(name) and (fill := fill_of_gaps(variable)) is not None
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import icechunk
 import netCDF4
@@ -20,7 +21,7 @@ from rimrep_assets.ports.sources.referred import locate
 from rimrep_assets.stack.nginx import Nginx, nginx_program
 from rimrep_assets_tests.grid_worlds import assert_equals_sources
 from rimrep_assets_tests.virtual_worlds import LAT, LON, kinds_of, published, stage, world_of, write_day
-from rimrep_assets_tests.worlds import GRID
+from rimrep_assets_tests.worlds import GRID, World
 
 
 def test_a_release_refers_to_the_sources_own_chunks_and_is_proven_through_them(tmp_path):
@@ -271,3 +272,38 @@ def test_pygeoapi_opens_a_release_whose_chunks_stay_at_the_source(tmp_path):
     assert world.projector(GRID).finish() is False
     with xr.open_dataset(path) as expected:
         np.testing.assert_array_equal(grid["heat"].values, expected["heat"].values)
+
+
+def test_bounds_of_the_time_axis_are_copied_in_its_units_beside_what_is_referred_to(tmp_path):
+    world = world_of(tmp_path, layout={"cadence": "P1D"})
+    paths = [with_bounds(write_day(world.source(GRID), day), day) for day in (0, 1, 3)]
+    record = published(world)
+    assert_equals_sources_at(world, record.snapshot, paths, [0, 1, 3])
+    assert kinds_of(world, record.snapshot)["heat"] == icechunk.ChunkType.VIRTUAL
+    paths.append(with_bounds(write_day(world.source(GRID), 4), 4))
+    later = world.attempt(GRID).publish()
+    assert later is not None
+    assert_equals_sources_at(world, later.snapshot, paths, [0, 1, 3, 4])
+
+
+def with_bounds(path: Path, day: int) -> Path:
+    """The file with times that are counted from its own day, and bounds that inherit this."""
+    with netCDF4.Dataset(path, "a") as file:
+        file["time"].setncatts({"units": f"days since 2024-01-{1 + day:02d} 00:00:00 +10", "bounds": "time_bnds"})
+        file["time"][:] = [0]
+        file.createDimension("nv", 2)
+        file.createVariable("time_bnds", "f8", ("time", "nv"))[:] = [[-0.5, 0.5]]
+    return path
+
+
+def assert_equals_sources_at(world: World, snapshot: str, paths: list[Path], rows: list[int]) -> None:
+    """The files' times, bounds and values stand at ``rows``, as xarray reads both; other rows have no bounds."""
+    store = GridRepository(world.store, GRID, world.settings.s3).read(snapshot)
+    with xr.open_zarr(store, consolidated=False) as seen:
+        there = np.zeros(seen.sizes["time"], bool)
+        there[rows] = True
+        assert np.isnat(seen["time_bnds"].values[~there]).all()
+        for row, path in zip(rows, paths, strict=True):
+            with xr.open_dataset(path) as source:
+                for name in ("time", "time_bnds", "heat"):
+                    np.testing.assert_array_equal(seen[name].values[row], source[name].values[0])

@@ -213,6 +213,39 @@ def test_zeros_that_are_data_stay_data_in_format_2_also_when_days_are_appended(t
     assert projector.plain_copy.differs_from(projector.log.newest()) == []
 
 
+@pytest.mark.parametrize("plain_format", [2, 3])
+def test_bounds_of_time_are_times_in_the_plain_copy_and_none_where_a_day_lacks(tmp_path, plain_format):
+    world = World(tmp_path)
+    source = world.source(GRID)
+
+    def add_days(*days: int) -> list[Path]:
+        for day in days:
+            path = write_day(source, day)
+            with xr.open_dataset(path, decode_cf=False) as held:
+                bounded = held.load().assign(time_bnds=(("time", "nv"), np.array([[-0.5, 0.5]])))
+            # The first bound of the first day is the second 0 of the published axis.
+            start = np.datetime64("1970-01-01T12:00:00") + np.timedelta64(day, "D")
+            bounded["time"] = ("time", [0.0], {"units": f"days since {start}", "bounds": "time_bnds"})
+            bounded.to_netcdf(path)
+        return [source / path.name for path in sorted(source.iterdir())]
+
+    add_days(0, 1)
+    layout = {"chunks": {"time": 2, "lat": 3, "lon": 5}, "plain_format": plain_format, "cadence": "P1D"}
+    world.describe({**GRID_YAML, "layout": layout}, None)
+    attempt = world.attempt(GRID)
+    candidate = attempt.prepare(attempt.stage()[1])
+    world.describe({**GRID_YAML, "layout": layout}, curated_part(json.loads(candidate.record)["table_or_grid_schema"]))
+    world.attempt(GRID).publish()
+    paths = add_days(3)
+    world.attempt(GRID).publish()
+    with xr.open_zarr(Path(world.store_url) / "public" / GRID / "data.zarr") as grid:
+        found = grid["time_bnds"].values
+    assert np.isnat(found[2]).all()
+    for row, path in zip((0, 1, 3), paths, strict=True):
+        with xr.open_dataset(path) as told:
+            np.testing.assert_array_equal(found[row], told["time_bnds"].values[0])
+
+
 def test_remains_of_a_change_of_format_that_broke_off_are_taken_away(tmp_path):
     scene = Scene(tmp_path, "grid to v2")
     world, root = scene.world, Path(scene.world.store_url) / "public" / GRID / "data.zarr"
