@@ -26,6 +26,7 @@ from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
+from rimrep_assets.domain.grid_verify import whole_arrays, whole_digest
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.quicklook import draw_grid
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile
@@ -220,8 +221,9 @@ class GridData:
 
         store = self.repository.read(staged.snapshot)
         with self.repository.reading_back(), xr.open_zarr(store, consolidated=False, chunks=None) as published:
+            read_back = self.repository.group(staged.snapshot)
             proofs, new_stats = prove_grid(
-                self.repository.group(staged.snapshot),
+                read_back,
                 state,
                 blocks,
                 dataset,
@@ -232,11 +234,12 @@ class GridData:
                 self._threads,
             )
             proofs = proofs_of_sources(proofs, grid_files(staged.intent.sources, dataset))
+            whole = {name: whole_digest(read_back, name) for name in whole_arrays(state) if name in read_back}
             title = str(bench.folder.curated.get("title", bench.id))
             quicklook = quicklook_of(bench, version, lambda: draw_grid(published, dataset, title))
         receipt = self._receipt(base) if base is not None and before is not None else {}
         stats = _stats_of(state, receipt, new_stats)
-        facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
+        facts = measure_grid(state, stats, read_back, dataset)
         new_proofs = [proof.model_dump(mode="json") for proof in proofs]
         return self._version(
             facts_and_state=(facts, state),
@@ -247,6 +250,7 @@ class GridData:
                 "files": [*_carried(receipt.get("files", []), new_proofs, staged.intent.sources), *new_proofs],
                 "blocks": {str(number): s.model_dump(mode="json") for number, s in sorted(stats.items())},
                 "digests": _digests_of(state, receipt, blocks, staged.digests),
+                "whole": whole,
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
             source_bytes=staged.source_bytes,
