@@ -97,7 +97,12 @@ def main() -> None:
 
 
 def _publish(
-    settings: Settings, at: str, names: list[str] | None, as_json: bool, partitions: str | None = None
+    settings: Settings,
+    at: str,
+    names: list[str] | None,
+    as_json: bool,
+    partitions: str | None = None,
+    rebuild: bool = False,
 ) -> list[dict[str, Any]]:
     """Run the asset graph for the named datasets; the printed rows, or an exit when any of them failed."""
     from rimrep_assets.definitions import definitions_at
@@ -110,7 +115,7 @@ def _publish(
     projectors = {d.id: projector_of(settings, catalog.at(commit), d) for d in datasets}
     before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
     with progress(quiet=as_json):
-        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit, ranges)
+        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit, ranges, rebuild=rebuild)
     failed = {ending.dataset: ending for ending in endings if ending.kind is not None}
     rows = []
     for dataset in datasets:
@@ -172,10 +177,18 @@ def publish(
         str | None,
         typer.Option("--partition", help="Only these partitions: A, or A...B; 2024 stands for its months or days."),
     ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make everything again from the sources, also where nothing changed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take datasets from source to published: convert, prove, describe, judge, release, project."""
-    _show_rows(_publish(settings_from(catalog, store, environment), at, datasets, as_json, partition), as_json)
+    if rebuild and partition is not None:
+        raise DefinitionError(
+            "--rebuild makes all partitions again, so that none can be chosen", advice="leave --partition out."
+        )
+    settings = settings_from(catalog, store, environment)
+    _show_rows(_publish(settings, at, datasets, as_json, partition, rebuild), as_json)
 
 
 @app.command()

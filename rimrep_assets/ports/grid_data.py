@@ -92,6 +92,8 @@ class GridData:
                     "fingerprint": intent.fingerprint,
                     "base": intent.base,
                     "told": place,
+                    # Whoever stages on a rebuild has none of the base's chunks either.
+                    "rebuild": intent.rebuild or (begin is not None and tip is not None and _rebuilds(tip, begin)),
                 }
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
                 return self._staged(intent, snapshot, state, digests, read)
@@ -162,8 +164,8 @@ class GridData:
         return Staged(intent=intent, snapshot=snapshot, state=document, digests=dict(digests), source_bytes=read)
 
     def _state_of(self, base: ReleaseRecord | None, intent: Intent) -> GridState | None:
-        """The base's state, unless it was made by another fingerprint, so that all must be made again."""
-        if base is None or base.state is None or base.fingerprints.data != intent.fingerprint:
+        """The base's state, unless all must be made again: it was made by another fingerprint, or it is rebuilt."""
+        if base is None or base.state is None or base.fingerprints.data != intent.fingerprint or intent.rebuild:
             return None
         return GridState.model_validate(base.state)
 
@@ -186,12 +188,14 @@ class GridData:
         """The snapshot to stage on, its state, where ``next`` stands, and what is told of the snapshot.
 
         It is the tip of ``next`` if that was staged for the same fingerprint and base and not rejected, else the base.
+        A rebuild goes on from the tip of a rebuild, and begins at nothing otherwise.
         """
         tip = self.repository.tip()
-        if tip is not None and (tip.said.get("fingerprint"), tip.said.get("base")) == (
+        same = tip is not None and (tip.said.get("fingerprint"), tip.said.get("base")) == (
             intent.fingerprint,
             intent.base,
-        ):
+        )
+        if tip is not None and same and (not intent.rebuild or tip.said.get("rebuild")):
             rejected = read_if_there(self.bench.store, self.places.staging(str(tip.said.get("attempt")), REJECTED))
             told = read_if_there(self.bench.store, str(tip.said.get("told")))
             if told is not None and rejected is None:
@@ -336,6 +340,11 @@ class GridData:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(str(folder))
         return folder
+
+
+def _rebuilds(tip: Tip, begin: str) -> bool:
+    """Whether ``begin`` is a tip that somebody's rebuild left."""
+    return tip.snapshot == begin and bool(tip.said.get("rebuild"))
 
 
 def _carried(

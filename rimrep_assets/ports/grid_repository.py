@@ -157,7 +157,12 @@ class GridRepository:
             if NEXT not in repository.list_branches():
                 return None
             snapshot = repository.lookup_branch(NEXT)
-            return Tip(snapshot, dict(repository.lookup_snapshot(snapshot).metadata))
+        try:
+            with self._errors():
+                return Tip(snapshot, dict(repository.lookup_snapshot(snapshot).metadata))
+        except Damaged:
+            # Nobody stages on what says nothing of itself.
+            return Tip(snapshot, {})
 
     def stage_from(self, snapshot: str | None, tip: Tip | None) -> icechunk.Session:
         """A writable session on ``next`` that begins at ``snapshot`` (None: at the empty repository).

@@ -48,7 +48,8 @@ class TableData:
     def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
         """One part a source file, at ``staging/<attempt>/``; a part that another attempt left is copied."""
         wanted = {file.name: file for file in intent.sources}
-        known = staged_elsewhere(self.bench.store, self.places, intent)
+        # A rebuild takes nothing that was made before.
+        known = {} if intent.rebuild else staged_elsewhere(self.bench.store, self.places, intent)
         parts: list[Part] = []
         problems: list[str] = []
         read = 0
@@ -115,7 +116,7 @@ class TableData:
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
         """``versions/<version>/data.parquet``, an object or a folder of parts, with its rows' origins beside it."""
         bench, dataset = self.bench, self.bench.folder.dataset
-        if base is not None and base.fingerprints.data != staged.intent.fingerprint:
+        if base is not None and (staged.intent.rebuild or base.fingerprints.data != staged.intent.fingerprint):
             base = None
         parts = {part.name: part for part in staged.parts}
         wanted = {file.name: file for file in staged.intent.sources}
