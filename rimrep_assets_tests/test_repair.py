@@ -295,6 +295,31 @@ def test_a_damaged_table_comes_again_from_the_sources_alone(table, rimrep):
     assert table_is_the_sources(table)
 
 
+def test_rows_are_not_carried_over_from_a_damaged_table(table, rimrep):
+    for damage in (change_one_byte, lose):
+        damage(own_objects(table)[0])
+        write_table(table.source(TABLE), "c.csv", shift=4)
+        refused = rimrep(table, "publish", TABLE)
+        assert refused.code == 2
+        told(refused)
+        assert "versions/" in refused.err and "`rimrep publish DATASET --rebuild`" in refused.err
+    assert table_is_the_sources(table) is False
+    assert rimrep(table, "publish", TABLE, "--rebuild").code == 0
+    assert table_is_the_sources(table)
+
+
+def test_nothing_is_released_on_a_damaged_receipt(grid, rimrep):
+    version = json.loads(public(grid, f"{GRID}/releases/1.json").read_text())["version"]
+    public(grid, f"{GRID}/versions/{version}/receipt.json").write_text("{")
+    GridFile([6], lat=LAT, lon=LON, variables=("sst",)).write(grid.source(GRID))
+    refused = rimrep(grid, "publish", GRID)
+    assert refused.code == 2
+    told(refused)
+    assert "receipt.json does not say any more what was proven" in refused.err
+    assert rimrep(grid, "publish", GRID, "--rebuild").code == 0
+    assert rimrep(grid, "verify", GRID).code == 0
+
+
 def test_options_that_do_not_go_together_are_refused_in_words(table, rimrep):
     refused = rimrep(table, "publish", TABLE, "--rebuild", "--partition", "2024-01")
     assert refused.code == 2 and "--rebuild makes all partitions again" in refused.err

@@ -7,7 +7,6 @@ comparing grids (``domain/gridded``, ``grid_axis``, ``grid_write``, ``grid_proof
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -39,6 +38,7 @@ from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict,
 from rimrep_assets.ports.grid_virtual import containers, folders_of, locate, write_virtual_grid
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.quicklooks import quicklook_of
+from rimrep_assets.ports.receipts import receipt_of
 from rimrep_assets.ports.staged_parts import REJECTED
 from rimrep_assets.ports.version import BaseMoved, Version
 from rimrep_assets.ports.workbench import Workbench
@@ -305,8 +305,7 @@ class GridData:
         )
 
     def _receipt(self, base: ReleaseRecord) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.bench.store.read(base.receipt.path))
-        return found
+        return receipt_of(self.bench.store, base)
 
     def _touched_beyond(
         self, base: ReleaseRecord | None, snapshot: str, state: GridState, blocks: list[int]

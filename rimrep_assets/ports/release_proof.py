@@ -6,7 +6,6 @@ or mending those (``mending``).
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -21,9 +20,10 @@ from rimrep_assets.domain.grid_chunks import blocks_in_chunk
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_verify import BlockDifference, differing_values, differing_whole, whole_arrays
-from rimrep_assets.domain.release import ReleaseRecord, StoredFile, sha256, table_objects
-from rimrep_assets.ports.object_store import ObjectStore, read_if_there
+from rimrep_assets.domain.release import ReleaseRecord, StoredFile, table_objects
+from rimrep_assets.ports.object_store import ObjectStore
 from rimrep_assets.ports.projector import Projector
+from rimrep_assets.ports.receipts import receipt_of
 from rimrep_assets.ports.table_data import file_digest
 
 
@@ -54,11 +54,10 @@ class ReleaseProof:
     @cached_property
     def receipt(self) -> Mapping[str, Any] | None:
         """What was proven; None where the receipt is gone or damaged itself, so that nobody knows."""
-        data = read_if_there(self.projector.store, self.record.receipt.path)
-        if data is None or sha256(data) != self.record.receipt.sha256:
+        try:
+            return receipt_of(self.projector.store, self.record)
+        except Damaged:
             return None
-        found: dict[str, Any] = json.loads(data)
-        return found
 
     @cached_property
     def state(self) -> GridState:
