@@ -5,8 +5,13 @@ Here belongs reading its messages. Not here: raising errors of ours (``grid_repo
 
 from __future__ import annotations
 
+import re
+
+CAUSE, OBJECT = "`->", re.compile(r'\bkey="([^"]+)" range=')
 DAMAGE = (
     "not found",
+    "NoSuchKey",
+    "incomplete frame",
     "range was invalid",
     "InvalidRange",
     "416 Range",
@@ -21,8 +26,15 @@ DAMAGE = (
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of the message, which says what happened; the others say where in the library."""
-    return next((line.strip(" x|") for line in str(error).splitlines() if line.strip(" x|")), "no message")
+    """What happened, its first cause, and which object it is about; the other lines say where in the library."""
+    lines = [line.strip(" x|") for line in str(error).splitlines() if line.strip(" x|")]
+    if not lines:
+        return "no message"
+    causes = [line.removeprefix(CAUSE).strip() for line in lines if line.startswith(CAUSE)]
+    told = [lines[0], *(cause for cause in causes[-1:] if cause not in lines[0])]
+    objects = [found[1] for line in lines[1:] if (found := OBJECT.search(line))]
+    about = [f"(object {path})" for path in objects[:1] if path not in lines[0]]
+    return " ".join([": ".join(told), *about])
 
 
 def is_damage(reason: str) -> bool:
