@@ -97,7 +97,12 @@ def main() -> None:
 
 
 def _publish(
-    settings: Settings, at: str, names: list[str] | None, as_json: bool, partitions: str | None = None
+    settings: Settings,
+    at: str,
+    names: list[str] | None,
+    as_json: bool,
+    partitions: str | None = None,
+    rebuild: bool = False,
 ) -> list[dict[str, Any]]:
     """Run the asset graph for the named datasets; the printed rows, or an exit when any of them failed."""
     from rimrep_assets.definitions import definitions_at
@@ -110,7 +115,7 @@ def _publish(
     projectors = {d.id: projector_of(settings, catalog.at(commit), d) for d in datasets}
     before = {d.id: (projectors[d.id].log.numbers() or [0])[-1] for d in datasets}
     with progress(quiet=as_json):
-        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit, ranges)
+        endings = run_assets(definitions_at(settings, commit, pooled=False), datasets, commit, ranges, rebuild=rebuild)
     failed = {ending.dataset: ending for ending in endings if ending.kind is not None}
     rows = []
     for dataset in datasets:
@@ -172,10 +177,18 @@ def publish(
         str | None,
         typer.Option("--partition", help="Only these partitions: A, or A...B; 2024 stands for its months or days."),
     ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make everything again from the sources, also where nothing changed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take datasets from source to published: convert, prove, describe, judge, release, project."""
-    _show_rows(_publish(settings_from(catalog, store, environment), at, datasets, as_json, partition), as_json)
+    if rebuild and partition is not None:
+        raise DefinitionError(
+            "--rebuild makes all partitions again, so that none can be chosen", advice="leave --partition out."
+        )
+    settings = settings_from(catalog, store, environment)
+    _show_rows(_publish(settings, at, datasets, as_json, partition, rebuild), as_json)
 
 
 @app.command()
@@ -361,6 +374,9 @@ def verify(
     time: Annotated[
         str | None, typer.Option("--time", help="Only of files that cover this time.", metavar="2024-03-01T12")
     ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write what is wrong at the stable addresses again from the release's own.")
+    ] = False,
     catalog: CatalogOption = None,
     store: StoreOption = None,
     environment: EnvironmentOption = None,
@@ -368,7 +384,10 @@ def verify(
 ) -> None:
     """Read a published release back against its record and receipt; exit 4 when anything differs."""
     from rimrep_assets.ports.verification import verify as verify_release
+    from rimrep_assets.ports.verification import verify_and_mend
 
+    if fix and (file is not None or time is not None):
+        raise DefinitionError("--fix looks at the whole release", advice="leave --file and --time out.")
     settings = settings_from(catalog, store, environment)
     opened = settings.open_catalog()
     commit = opened.at(opened.resolve())
@@ -383,17 +402,34 @@ def verify(
                 dataset=name,
                 advice="run `rimrep releases`.",
             )
+        newest = wanted == numbers[-1]
+        if fix and not newest:
+            raise DefinitionError(
+                f"release {wanted} is not the newest, which alone has copies at the stable addresses",
+                dataset=name,
+                advice="leave --release out.",
+            )
+        mended: list[str] = []
         with progress(quiet=as_json):
             record = projector.log.read(wanted)
-            found = verify_release(projector, record, stable=wanted == numbers[-1], file=file, time=time)
-        report[name] = {"release": wanted, "differences": found}
+            if fix:
+                found, mended = verify_and_mend(projector, record)
+            else:
+                found = verify_release(projector, record, stable=newest, file=file, time=time)
+        report[name] = {"release": wanted, "differences": found.differences, "advice": found.advice(name)}
+        if fix:
+            report[name]["mended"] = mended
     if as_json:
         print_json(report)
     else:
         for name, row in report.items():
             print(f"{name}: release {row['release']} {'holds' if not row['differences'] else 'DIFFERS'}")
+            for finding in row.get("mended", []):
+                print(f"  - {finding} (mended)")
             for finding in row["differences"]:
                 print(f"  - {finding}")
+            for sentence in row["advice"]:
+                print(f"What to do: {sentence}")
     if any(row["differences"] for row in report.values()):
         raise typer.Exit(REFUSED)
 
@@ -421,8 +457,8 @@ def reconcile(
             reconciliation = Reconciliation(opened_store, settings.s3, logging.getLogger("rimrep").info)
             drift = reconciliation.find()
             if fix and drift:
-                reconciliation.fix(drift)
-                remaining = reconciliation.find()
+                refused = reconciliation.fix(drift)
+                remaining = [*reconciliation.find(), *refused]
             else:
                 remaining = drift
         left = left or bool(remaining)

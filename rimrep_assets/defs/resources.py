@@ -22,6 +22,8 @@ from rimrep_assets.ports.workbench import Settings, open_workbench
 
 COMMIT_TAG = "rimrep/catalog_commit"
 COMMIT_VARIABLE = "RIMREP_CATALOG_COMMIT"
+REBUILD_TAG = "rimrep/rebuild"
+"""a run with this tag makes everything again from the sources; its value is ``true``"""
 LOG = logging.getLogger("rimrep")
 
 
@@ -59,6 +61,11 @@ def catalog_commit(context: dg.AssetExecutionContext, platform: Platform) -> str
     return commit
 
 
+def asks_for_rebuild(context: dg.AssetExecutionContext) -> bool:
+    """Whether this run makes everything again from the sources."""
+    return context.run.tags.get(REBUILD_TAG) == "true"
+
+
 @contextmanager
 def open_publication(context: dg.AssetExecutionContext, platform: Platform, dataset: str) -> Iterator[Publication]:
     """A publication whose attempt is this run's, with scratch space that goes with it."""
@@ -76,6 +83,6 @@ def open_publication(context: dg.AssetExecutionContext, platform: Platform, data
         )
         try:
             with withholding(bench):
-                yield Publication(bench)
+                yield Publication(bench, asks_for_rebuild(context))
         finally:
             settings.shrink_cache()

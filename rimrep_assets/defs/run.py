@@ -16,7 +16,7 @@ import dagster as dg
 from rimrep_assets.defs.failures import KIND
 from rimrep_assets.defs.graph import selection_for
 from rimrep_assets.defs.names import word
-from rimrep_assets.defs.resources import COMMIT_TAG
+from rimrep_assets.defs.resources import COMMIT_TAG, REBUILD_TAG
 from rimrep_assets.domain.dataset import Dataset
 from rimrep_assets.ports.process_identity import process_start
 
@@ -43,11 +43,14 @@ def run_assets(
     datasets: Sequence[Dataset],
     commit: str,
     ranges: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    rebuild: bool = False,
 ) -> list[Ending]:
     """Execute everything that publishing ``datasets`` needs, on the instance of ``DAGSTER_HOME`` when there is one.
 
     ``ranges``: first and last partition key of the datasets of which only a part is wanted; datasets with the same
-    range share a run, because a run has one. One dataset that fails does not keep the others from ending.
+    range share a run, because a run has one. ``rebuild``: all is made again from the sources. One dataset that fails
+    does not keep the others from ending.
     """
     runs: dict[tuple[str, str] | None, list[Dataset]] = {}
     for dataset in datasets:
@@ -57,7 +60,7 @@ def run_assets(
     with instance:
         report_dead_runs(instance)
         for span, together in runs.items():
-            for ending in _run(definitions, together, commit, span, instance):
+            for ending in _run(definitions, together, commit, span, rebuild, instance):
                 endings[ending.dataset] = ending
     return [endings[dataset.id] for dataset in datasets]
 
@@ -67,6 +70,7 @@ def _run(
     datasets: Sequence[Dataset],
     commit: str,
     span: tuple[str, str] | None,
+    rebuild: bool,
     instance: dg.DagsterInstance,
 ) -> list[Ending]:
     keys = selection_for(datasets)
@@ -80,6 +84,8 @@ def _run(
     }
     if len(datasets) == 1:
         tags[DATASET_TAG] = datasets[0].id
+    if rebuild:
+        tags[REBUILD_TAG] = "true"
     if span is not None:
         tags |= {RANGE_START: span[0], RANGE_END: span[1]}
     result = job.execute_in_process(

@@ -43,6 +43,7 @@ class Work:
     commit: str
     attempt: str
     partitions: list[str] | None
+    rebuild: bool
     scratch: str
     """a folder that is there, and that whoever started the worker removes"""
     cpu: int | None
@@ -60,7 +61,7 @@ def do(work: Work, settings: Settings) -> StageReport:
         progress=lambda message: LOG.info("%s: %s", work.dataset, message),
     )
     with withholding(bench):
-        return stage(Publication(bench), work.partitions)
+        return stage(Publication(bench, work.rebuild), work.partitions)
 
 
 def keep_to(cores: int | None) -> None:

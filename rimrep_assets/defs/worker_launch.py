@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import dagster as dg
 
-from rimrep_assets.defs.resources import Platform, attempt_of, catalog_commit
+from rimrep_assets.defs.resources import Platform, asks_for_rebuild, attempt_of, catalog_commit
 from rimrep_assets.defs.staging import StageReport
 from rimrep_assets.defs.worker import ERROR, MODULE, REPORT, Work, error_from_json
 from rimrep_assets.domain.dataset import Dataset
@@ -59,6 +59,7 @@ def run_in_worker(
                 commit=catalog_commit(context, platform),
                 attempt=f"{attempt_of(context.run_id)}{context.retry_number or ''}",
                 partitions=None if partitions is None else list(partitions),
+                rebuild=asks_for_rebuild(context),
                 scratch=scratch,
                 cpu=resources.cpu,
             )

@@ -54,6 +54,15 @@ class DataError(RimrepError):
     advice_by_default = "ask the provider about these files, or change the catalog if the data is right."
 
 
+class Damaged(DataError):
+    """What a release put into the store is gone, or is not what was put there."""
+
+    advice_by_default = (
+        "run `rimrep verify` to see all that is damaged; `rimrep publish DATASET --rebuild` makes the data again from "
+        "its sources, as a new release."
+    )
+
+
 class GateRefusal(DataError):
     """A check of the gate failed; nothing was published."""
 

@@ -16,6 +16,7 @@ from functools import cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from rimrep_assets.domain.errors import Damaged
 from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_chunks import bands, chunks_of, runs, shape_of, varying
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests, rows_by_file
@@ -266,7 +267,7 @@ def _store_chunk(array: Any, codec: Any, part: np.ndarray, lengths: tuple[int, .
 
 
 def _fetch_chunk(array: Any, codec: Any, part: np.ndarray, lengths: tuple[int, ...], key: tuple[int, ...]) -> None:
-    """Put what is stored of one chunk into ``part``; fill where nothing is stored."""
+    """Put what is stored of one chunk into ``part``; fill where nothing is stored. Raises: Damaged."""
     from zarr.core.sync import sync
 
     stored = sync((array.store_path / array.metadata.encode_chunk_key(key)).get())
@@ -274,7 +275,12 @@ def _fetch_chunk(array: Any, codec: Any, part: np.ndarray, lengths: tuple[int, .
         part[...] = array.fill_value
         return
     chunk = _room_of_thread(lengths, part.dtype)
-    codec.decode(stored.to_bytes(), out=chunk)
+    try:
+        codec.decode(stored.to_bytes(), out=chunk)
+    except (RuntimeError, ValueError) as error:
+        # What a decoder raises for bytes that it did not make.
+        place = f"{array.name.strip('/')}/{array.metadata.encode_chunk_key(key)}"
+        raise Damaged(f"{place} cannot be decoded: {error}") from error
     part[...] = chunk[tuple(slice(0, size) for size in part.shape)]
 
 

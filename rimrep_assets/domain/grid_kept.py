@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.errors import Damaged, DataError
 from rimrep_assets.domain.grid_axis import Slot, block_slots, stale_static
 from rimrep_assets.domain.grid_block import BlockReader, run_all
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests
@@ -31,7 +31,8 @@ class DamagedRows(DataError):
     """Stored rows that a new version was to keep are not those that were written."""
 
     advice_by_default = (
-        "nothing was changed; `rimrep verify` tells what else is damaged. Restore data.icechunk from a copy."
+        "nothing was changed; `rimrep verify` tells what else is damaged, and `rimrep publish DATASET --rebuild` makes all "
+        "of it again from its sources."
     )
 
 
@@ -96,7 +97,7 @@ class KeptRows:
         for block, files in self._files.items():
             try:
                 there = self.reader.read(self.name, block, band)
-            except (RuntimeError, ValueError) as error:
+            except (Damaged, RuntimeError, ValueError) as error:
                 # What a decoder raises for bytes that it did not make.
                 raise DamagedRows(f"{self.name} in block {block}: {DAMAGED} ({error})") from error
             digests = self._checked.setdefault(block, RowDigests(len(there)))

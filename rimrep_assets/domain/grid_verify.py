@@ -1,25 +1,37 @@
 """A published grid against the digests of its receipt: by block, source file and variable, without any source.
 
 Here belongs reading stored values and comparing their digests. Not here: proving against sources (``grid_proof``), or
-where receipt and store come from (``ports/verification``).
+where receipt and store come from (``ports/release_proof``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rimrep_assets.domain.errors import DefinitionError
-from rimrep_assets.domain.grid_axis import block_slots
+from rimrep_assets.domain.errors import Damaged, DefinitionError
+from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_block import BlockReader
 from rimrep_assets.domain.grid_chunks import bands
 from rimrep_assets.domain.grid_digests import BlockDigests, RowDigests, rows_by_file
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_time import iso_time
+from rimrep_assets.domain.grid_values import sha256_of
 
 if TYPE_CHECKING:
     import zarr
+
+NAMED = 3
+"""so many files are named of those that share what cannot be read"""
+
+
+class BlockDifference(NamedTuple):
+    """Where a variable's values in a block are not those that were proven."""
+
+    variable: str
+    block: int
+    finding: str
 
 
 def chosen_files(state: GridState, file: str | None, time: str | None) -> set[str] | None:
@@ -41,41 +53,60 @@ def chosen_files(state: GridState, file: str | None, time: str | None) -> set[st
     return found
 
 
+def whole_arrays(state: GridState) -> list[str]:
+    """The arrays that belong to no block: the time axis, and all that does not vary with time."""
+    fixed = [name for name in state.united.variables if not state.united.varies(name)]
+    return [*fixed, *([state.united.time.name] if state.united.time else [])]
+
+
+def whole_digest(group: zarr.Group, name: str) -> str:
+    """The digest of all stored values of an array. Raises: KeyError where there is none, and as reading does."""
+    array: Any = group[name]
+    return sha256_of(array[...])
+
+
+def differing_whole(group: zarr.Group, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Array and finding, where what is stored of it is not what has the digest in ``known``."""
+    for name, digest in known.items():
+        try:
+            found = whole_digest(group, name)
+        except KeyError:
+            yield name, f"{name}: is not in the store"
+        except Damaged as error:
+            yield name, f"{name}: {'; '.join(error.problems)}"
+        except (RuntimeError, ValueError) as error:
+            yield name, f"{name}: what is stored cannot be decoded: {error}"
+        else:
+            if found != digest:
+                yield name, f"{name}: what is stored is not what was proven"
+
+
 def differing_values(
     group: zarr.Group,
     state: GridState,
     digests: Mapping[int, BlockDigests],
     files: set[str] | None = None,
     threads: int = 2,
-    store_errors: tuple[type[Exception], ...] = (),
-    explained: Callable[[Exception], str | None] = str,
-) -> Iterator[str]:
-    """Where stored values are not those that were proven, in words; ``files`` (contents) narrows what is read.
+    where: Callable[[str, int], bool] = lambda variable, block: True,
+    explained: Callable[[Damaged], str | None] = lambda error: None,
+) -> Iterator[BlockDifference]:
+    """Where stored values are not those that were proven; ``files`` (contents) and ``where`` narrow what is read.
 
-    An error of the store that ``explained`` has words for is a finding, told once however many blocks it concerns; any
-    other is raised.
+    ``explained``: what is said of damage of which more is known, in place of the store's words.
     """
-    told: set[str] = set()
     with ThreadPoolExecutor(threads) as pool:
         reader = BlockReader(group, state, pool)
         for block, known in sorted(digests.items()):
             wanted = {digest: names for digest, names in known.items() if files is None or digest in files}
             for name in sorted({name for names in wanted.values() for name in names}):
-                try:
-                    yield from _of_variable(reader, block, name, wanted)
-                except (RuntimeError, ValueError) as error:
-                    # What a decoder raises for bytes that it did not make.
-                    yield f"{name} in block {block}: what is stored cannot be decoded: {error}"
-                except store_errors as error:
-                    words = explained(error)
-                    if words is None:
-                        raise
-                    if words not in told:
-                        told.add(words)
-                        yield words
+                if where(name, block):
+                    for finding in _of_variable(reader, block, name, wanted, explained):
+                        yield BlockDifference(name, block, finding)
 
 
-def _of_variable(reader: BlockReader, block: int, name: str, wanted: BlockDigests) -> Iterator[str]:
+def _of_variable(
+    reader: BlockReader, block: int, name: str, wanted: BlockDigests, explained: Callable[[Damaged], str | None]
+) -> Iterator[str]:
     state = reader.state
     if name not in reader.group:
         yield f"{name}: is not in the store"
@@ -85,16 +116,35 @@ def _of_variable(reader: BlockReader, block: int, name: str, wanted: BlockDigest
         digest: rows for digest, rows in rows_by_file(slots) if digest is not None and name in wanted.get(digest, {})
     }
     rows = RowDigests(len(slots))
-    for band in bands(state, name):
-        values = reader.read(name, block, band)
-        if len(values) != len(slots):
-            yield f"{name}: {len(values)} times in block {block}, expected {len(slots)}"
-            return
-        for row in (row for some in own.values() for row in some):
-            rows.update(row, values[row])
-    calendar = state.united.time.calendar if state.united.time else ""
+    try:
+        for band in bands(state, name):
+            values = reader.read(name, block, band)
+            if len(values) != len(slots):
+                yield f"{name}: {len(values)} times in block {block}, expected {len(slots)}"
+                return
+            for row in (row for some in own.values() for row in some):
+                rows.update(row, values[row])
+    except Damaged as error:
+        yield explained(error) or f"{_whose(state, own)}: {name} at {_span(state, slots)}: {'; '.join(error.problems)}"
+        return
+    except (RuntimeError, ValueError) as error:
+        # What a decoder raises for bytes that it did not make.
+        yield f"{_whose(state, own)}: {name} at {_span(state, slots)}: what is stored cannot be decoded: {error}"
+        return
     for digest, some in own.items():
         if rows.of_rows(some) != wanted[digest][name]:
-            first, last = (iso_time(slots[row].time, calendar) for row in (some[0], some[-1]))
-            span = first if first == last else f"{first} to {last}"
+            span = _span(state, [slots[row] for row in some])
             yield f"{state.by_digest[digest].name}: {name} at {span}: what is stored is not what was proven"
+
+
+def _span(state: GridState, slots: Sequence[Slot]) -> str:
+    calendar = state.united.time.calendar if state.united.time else ""
+    first, last = (iso_time(slot.time, calendar) for slot in (slots[0], slots[-1]))
+    return first if first == last else f"{first} to {last}"
+
+
+def _whose(state: GridState, digests: Mapping[str, object]) -> str:
+    """The names of the files with these contents, the first of many."""
+    names = sorted(state.by_digest[digest].name for digest in digests)
+    more = f" and {len(names) - NAMED} more files" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -31,6 +31,8 @@ class Intent(StrictModel):
     """new, re-issued and withdrawn files in words"""
     partitions: tuple[str, ...] | None = None
     """the partitions that were looked at; None: all, or a dataset that has none"""
+    rebuild: bool = False
+    """everything is made again from the sources, and nothing is taken from the base"""
 
     def to_bytes(self) -> bytes:
         return json_bytes(self.model_dump(mode="json"))

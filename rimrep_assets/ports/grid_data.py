@@ -7,7 +7,6 @@ comparing grids (``domain/gridded``, ``grid_axis``, ``grid_write``, ``grid_proof
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +27,7 @@ from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
 from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
+from rimrep_assets.domain.grid_verify import whole_arrays, whole_digest
 from rimrep_assets.domain.grid_write import write_grid
 from rimrep_assets.domain.quicklook import draw_grid
 from rimrep_assets.domain.release import Places, ReleaseRecord, StoredFile, json_bytes
@@ -50,6 +50,7 @@ from rimrep_assets.ports.grid_repository import GridRepository, StagingConflict,
 from rimrep_assets.ports.grid_virtual import containers, folders_of, write_virtual_grid
 from rimrep_assets.ports.object_store import read_if_there
 from rimrep_assets.ports.quicklooks import quicklook_of
+from rimrep_assets.ports.receipts import receipt_of
 from rimrep_assets.ports.sources.referred import locate
 from rimrep_assets.ports.staged_parts import REJECTED
 from rimrep_assets.ports.version import BaseMoved, Version
@@ -108,6 +109,8 @@ class GridData:
                     "fingerprint": intent.fingerprint,
                     "base": intent.base,
                     "told": place,
+                    # Whoever stages on a rebuild has none of the base's chunks either.
+                    "rebuild": intent.rebuild or (begin is not None and tip is not None and _rebuilds(tip, begin)),
                 }
                 snapshot = self.repository.commit(session, f"attempt {self.bench.attempt}", said)
                 return self._staged(intent, snapshot, state, digests, headers.bytes_read)
@@ -217,8 +220,8 @@ class GridData:
         return Staged(intent=intent, snapshot=snapshot, state=document, digests=dict(digests), source_bytes=read)
 
     def _state_of(self, base: ReleaseRecord | None, intent: Intent) -> GridState | None:
-        """The base's state, unless it was made by another fingerprint, so that all must be made again."""
-        if base is None or base.state is None or base.fingerprints.data != intent.fingerprint:
+        """The base's state, unless all must be made again: it was made by another fingerprint, or it is rebuilt."""
+        if base is None or base.state is None or base.fingerprints.data != intent.fingerprint or intent.rebuild:
             return None
         return GridState.model_validate(base.state)
 
@@ -241,12 +244,14 @@ class GridData:
         """The snapshot to stage on, its state, where ``next`` stands, and what is told of the snapshot.
 
         It is the tip of ``next`` if that was staged for the same fingerprint and base and not rejected, else the base.
+        A rebuild goes on from the tip of a rebuild, and begins at nothing otherwise.
         """
         tip = self.repository.tip()
-        if tip is not None and (tip.said.get("fingerprint"), tip.said.get("base")) == (
+        same = tip is not None and (tip.said.get("fingerprint"), tip.said.get("base")) == (
             intent.fingerprint,
             intent.base,
-        ):
+        )
+        if tip is not None and same and (not intent.rebuild or tip.said.get("rebuild")):
             rejected = read_if_there(self.bench.store, self.places.staging(str(tip.said.get("attempt")), REJECTED))
             told = read_if_there(self.bench.store, str(tip.said.get("told")))
             if told is not None and rejected is None:
@@ -288,8 +293,9 @@ class GridData:
             xr.open_zarr(store, consolidated=False, chunks=None, decode_times=False) as published,
             self._naming_partitions(staged.intent, staged.intent.sources, (needed - kept) | fixed),
         ):
+            read_back = self.repository.group(staged.snapshot)
             proofs, new_stats = prove_grid(
-                self.repository.group(staged.snapshot),
+                read_back,
                 state,
                 blocks,
                 dataset,
@@ -301,6 +307,7 @@ class GridData:
                 carried,
             )
             proofs = proofs_of_sources([*not_shown(state), *proofs], grid_files(staged.intent.sources, dataset))
+            whole = {name: whole_digest(read_back, name) for name in whole_arrays(state) if name in read_back}
             title = str(bench.folder.curated.get("title", bench.id))
 
             def draw() -> bytes | None:
@@ -310,7 +317,7 @@ class GridData:
 
             quicklook = quicklook_of(bench, version, draw)
         stats = _stats_of(state, receipt, new_stats)
-        facts = measure_grid(state, stats, self.repository.group(staged.snapshot), dataset)
+        facts = measure_grid(state, stats, read_back, dataset)
         new_proofs = [proof.model_dump(mode="json") for proof in proofs]
         return self._version(
             facts_and_state=(facts, state),
@@ -324,6 +331,7 @@ class GridData:
                 "carried": names_of_sources(
                     f for f in grid_files(staged.intent.sources, dataset) if f.name in needed & kept
                 ),
+                "whole": whole,
                 "untouched": self._touched_beyond(base if before else None, staged.snapshot, state, blocks),
             },
             source_bytes=staged.source_bytes + bench.bytes_in_parts - read_before,
@@ -374,8 +382,7 @@ class GridData:
         )
 
     def _receipt(self, base: ReleaseRecord) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.bench.store.read(base.receipt.path))
-        return found
+        return receipt_of(self.bench.store, base)
 
     def _touched_beyond(
         self, base: ReleaseRecord | None, snapshot: str, state: GridState, blocks: list[int]
@@ -413,6 +420,11 @@ class GridData:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(str(folder))
         return folder
+
+
+def _rebuilds(tip: Tip, begin: str) -> bool:
+    """Whether ``begin`` is a tip that somebody's rebuild left."""
+    return tip.snapshot == begin and bool(tip.said.get("rebuild"))
 
 
 def _carried(

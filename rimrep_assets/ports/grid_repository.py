@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rimrep_assets.domain.errors import DataError, DefinitionError, RimrepError, Unavailable
+from rimrep_assets.domain.errors import Damaged, DataError, DefinitionError, RimrepError, Unavailable
 from rimrep_assets.domain.release import Places, release_tag
+from rimrep_assets.ports.icechunk_errors import is_damage, reason_of
 from rimrep_assets.ports.object_store import ObjectStore, S3Access
 from rimrep_assets.ports.version import Unreadable
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import zarr
 
 MAIN, NEXT = "main", "next"
+EMPTY = "1CECHNKREP0F1RSTCMT0"
+"""the snapshot without anything with which every repository begins.
+https://icechunk.io/en/latest/reference/spec/ (initial snapshot)"""
 
 
 class StagingConflict(Exception):
@@ -59,7 +63,8 @@ class GridRepository:
     def _storage(self) -> icechunk.Storage:
         import icechunk
 
-        icechunk.set_logs_filter("error")
+        # What goes wrong is raised as well, and told in our words.
+        icechunk.set_logs_filter("off")
         address = self.store.url(Places(self.dataset).icechunk)
         if not address.startswith("s3://"):
             if address.startswith("memory://"):
@@ -107,8 +112,17 @@ class GridRepository:
             known = better(error) if better else None
             if known is not None:
                 raise known.about(self.dataset) from error
-            first = next((line.strip(" x|") for line in str(error).splitlines() if line.strip(" x|")), "no message")
-            raise Unavailable(f"Icechunk in {self.store.address}: {first}", dataset=self.dataset) from error
+            reason = reason_of(error)
+            if is_damage(reason):
+                raise Damaged(f"Icechunk in {self.store.address}: {reason}", dataset=self.dataset) from error
+            raise Unavailable(f"Icechunk in {self.store.address}: {reason}", dataset=self.dataset) from error
+        except (Damaged, Unavailable) as error:
+            # Told by the store that readers are given; the cause is Icechunk's own.
+            cause = error.__cause__
+            known = better(cause) if better and isinstance(cause, icechunk.IcechunkError) else None
+            if known is None:
+                raise
+            raise known.about(self.dataset) from cause
 
     def open(self) -> icechunk.Repository | None:
         """The repository, or None when there is none yet; nothing is written."""
@@ -154,7 +168,12 @@ class GridRepository:
             if NEXT not in repository.list_branches():
                 return None
             snapshot = repository.lookup_branch(NEXT)
-            return Tip(snapshot, dict(repository.lookup_snapshot(snapshot).metadata))
+        try:
+            with self.errors_in_words():
+                return Tip(snapshot, dict(repository.lookup_snapshot(snapshot).metadata))
+        except Damaged:
+            # Nobody stages on what says nothing of itself.
+            return Tip(snapshot, {})
 
     def stage_from(self, snapshot: str | None, tip: Tip | None) -> icechunk.Session:
         """A writable session on ``next`` that begins at ``snapshot`` (None: at the empty repository).
@@ -166,7 +185,8 @@ class GridRepository:
 
         with self._one_at_a_time(), self.errors_in_words():
             repository = self.open() or icechunk.Repository.create(self._storage())
-            start = snapshot or list(repository.ancestry(branch=MAIN))[-1].id
+            # Not asked of a branch: what that one names may be what is lost.
+            start = snapshot or EMPTY
             stands = repository.lookup_branch(NEXT) if NEXT in repository.list_branches() else None
             if stands != (tip.snapshot if tip else None):
                 raise StagingConflict("next was moved meanwhile")
@@ -197,7 +217,7 @@ class GridRepository:
                 raise StagingConflict(str(error)) from error
 
     def read(self, snapshot: str) -> icechunk.IcechunkStore:
-        """The store of ``snapshot``, read only. Raises: Unavailable."""
+        """The store of ``snapshot``, read only. Raises: Unavailable; Damaged when the snapshot is gone."""
         repository = self._existing()
         with self.errors_in_words():
             return repository.readonly_session(snapshot_id=snapshot).store
@@ -208,20 +228,37 @@ class GridRepository:
 
         ``better``: as in ``errors_in_words``.
         """
-        with self.errors_in_words(better):
-            try:
+        told = "what was staged cannot be read back from the store"
+        try:
+            with self.errors_in_words(better):
                 yield
-            except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-                raise Unreadable(
-                    f"what was staged cannot be read back from the store: {type(error).__name__}: {error}",
-                    dataset=self.dataset,
-                ) from error
+        except Damaged as error:
+            raise Unreadable(f"{told}: {'; '.join(error.problems)}", dataset=self.dataset) from error
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise Unreadable(f"{told}: {type(error).__name__}: {error}", dataset=self.dataset) from error
+
+    @contextmanager
+    def understanding(self, snapshot: str) -> Iterator[None]:
+        """While the metadata of a published snapshot is read: what Zarr says of damaged metadata is told as Damaged."""
+        try:
+            with self.errors_in_words():
+                yield
+        except (FileNotFoundError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise Damaged(
+                f"the metadata of Icechunk's snapshot {snapshot} cannot be read: {type(error).__name__}: {error}",
+                dataset=self.dataset,
+            ) from error
 
     def group(self, snapshot: str) -> zarr.Group:
-        """The group of ``snapshot``, read only."""
+        """The group of ``snapshot``, read only; reading it raises Damaged for what is gone, Unavailable as the storage
+        does.
+        """
         import zarr
 
-        return zarr.open_group(self.read(snapshot), mode="r")
+        from rimrep_assets.ports.told_store import ToldStore
+
+        with self.understanding(snapshot):
+            return zarr.open_group(ToldStore(self.read(snapshot)), mode="r")
 
     def promote(self, snapshot: str, release: int) -> None:
         """Let ``main`` and the release's tag name ``snapshot``; nothing is written where they do already."""
@@ -279,19 +316,29 @@ def authorized(repository: icechunk.Repository) -> icechunk.Repository:
 
 
 def encoded(store: icechunk.IcechunkStore, key: str) -> bytes | None:
-    """The bytes at a key of the Zarr hierarchy as they are stored; None where there are none (a chunk of fill)."""
+    """The bytes at a key of the Zarr hierarchy as they are stored; None where there are none (a chunk of fill).
+
+    Raises: Damaged when they are gone, Unavailable as the storage does.
+    """
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync
 
-    found = sync(store.get(key, default_buffer_prototype()))
+    from rimrep_assets.ports.told_store import ToldStore
+
+    found = sync(ToldStore(store).get(key, default_buffer_prototype()))
     return None if found is None else found.to_bytes()
 
 
 def keys(store: icechunk.IcechunkStore, array: str = "") -> list[str]:
-    """All keys of the hierarchy, or of one array, metadata and chunks, sorted; costs with their number."""
+    """All keys of the hierarchy, or of one array, metadata and chunks, sorted; costs with their number.
+
+    Raises: Damaged when what lists them is gone, Unavailable as the storage does.
+    """
     from zarr.core.sync import sync
 
+    from rimrep_assets.ports.told_store import ToldStore
+
     async def gather() -> list[str]:
-        return [key async for key in store.list_prefix(f"{array}/" if array else "")]
+        return [key async for key in ToldStore(store).list_prefix(f"{array}/" if array else "")]
 
     return sorted(sync(gather()))

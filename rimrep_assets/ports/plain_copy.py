@@ -1,51 +1,29 @@
 """The plain Zarr copy of a grid at its stable address: made equal to a snapshot, encoded bytes as they are.
 
 Here belongs the order of its writes, so that a reader meets old or new and never misreads (the table in
-``docs/publication.md``). Not here: in what formats 3 and 2 differ (``plain_format``), or when a release is projected
-(``projector``).
+``docs/publication.md``). Not here: what it is to hold (``plain_wanted``), in what formats 3 and 2 differ
+(``plain_format``), or when a release is projected (``projector``).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rimrep_assets.domain.errors import Damaged
 from rimrep_assets.domain.release import Places, ReleaseRecord
-from rimrep_assets.ports.grid_repository import GridRepository, encoded, keys
+from rimrep_assets.ports.grid_repository import GridRepository
 from rimrep_assets.ports.object_store import ObjectStore, read_if_there
-from rimrep_assets.ports.plain_format import (
-    ROOT_V3,
-    ROOTS,
-    PlainFormat,
-    Root,
-    ShownArray,
-    is_metadata,
-    is_of_format,
-    plain_format,
-)
+from rimrep_assets.ports.plain_format import ROOTS, Root, ShownArray, is_metadata, is_of_format
+from rimrep_assets.ports.plain_wanted import PlainDrift, Wanted, snapshot_keys, wanted_by
 
 if TYPE_CHECKING:
     import numpy as np
     import zarr
 
 WRITERS = 8
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """What is to be shown: a snapshot's store, in the copy's format, with its metadata, the root first."""
-
-    store: Any
-    format: PlainFormat
-    metadata: Mapping[str, bytes]
-    root: Root
-
-    def chunks(self) -> list[str]:
-        """The snapshot's own keys of all its chunks."""
-        return [key for key in keys(self.store) if not is_metadata(key, 3)]
 
 
 @dataclass(frozen=True)
@@ -67,12 +45,15 @@ class PlainCopy:
         roots = [self._root(format) for format in ROOTS]
         return tuple(dict.fromkeys(root.snapshot for root in roots if root is not None and root.snapshot))
 
-    def project(self, record: ReleaseRecord, *, suspects: Iterable[str] = ()) -> None:
+    def project(
+        self, record: ReleaseRecord, *, suspects: Iterable[str] = (), again: Collection[str] = frozenset()
+    ) -> None:
         """Make the copy show ``record``; ``suspects`` are snapshots whose chunks a broken projection may have left.
 
         Growing: chunks, root, the arrays' own metadata. Shrinking: root and metadata first. Where the old metadata
         would misread new chunks, it goes first and comes back last. Another format: it is written whole beside the
-        old one, whose root then goes first.
+        old one, whose root then goes first. ``again``: keys in the copy that are made right although the root says
+        that they are: written, and removed at the end where they do not belong to the copy.
         """
         assert record.snapshot is not None
         # Whoever broke off may also have been changing the format, of the very same snapshot.
@@ -81,9 +62,14 @@ class PlainCopy:
         root = self._root(record.plain_format)
         shown = None if root is None else root.snapshot
         if shown == record.snapshot and not broken and not self.metadata_differences(record):
+            if again:
+                # The metadata is right, so that every chunk that comes or goes is one more that is read as it should.
+                self._make_right(wanted_by(self.repository, record), again)
             return
-        new = self._snapshot(record)
+        new = wanted_by(self.repository, record)
         changed = self._changed_chunks({shown, *suspects} if shown else suspects, record.snapshot)
+        if changed is not None and again:
+            changed |= snapshot_keys(new, again)
         if root is None or shown is None:
             # With metadata that a lost root left some readers would open chunks that are being written.
             self._delete_metadata(record.plain_format)
@@ -101,15 +87,17 @@ class PlainCopy:
             if changed is None:
                 self._delete_strays(new)
         self._remove_other_format(new, broken)
+        if again:
+            self._delete_of(new, again)
 
-    def _snapshot(self, record: ReleaseRecord) -> _Snapshot:
-        assert record.snapshot is not None
-        store = self.repository.read(record.snapshot)
-        format = plain_format(record.plain_format, _documents(store))
-        metadata = format.metadata(version_mark(record))
-        root = Root.parse(record.plain_format, metadata[ROOTS[record.plain_format]])
-        assert root is not None
-        return _Snapshot(store, format, metadata, root)
+    def _make_right(self, new: Wanted, again: Collection[str]) -> None:
+        self._copy(new, snapshot_keys(new, again))
+        self._delete_of(new, again)
+
+    def _delete_of(self, new: Wanted, again: Collection[str]) -> None:
+        """Remove those of ``again`` that do not belong to the copy."""
+        for key in sorted(set(again) - new.chunks.keys() - new.metadata.keys()):
+            self.store.delete(f"{self._folder}/{key}")
 
     def remove(self) -> None:
         """Take the copy away, roots first: for a dataset that has none any more. Nothing happens where none is."""
@@ -118,7 +106,7 @@ class PlainCopy:
         for stored in self.store.list(self._folder):
             self.store.delete(stored.path)
 
-    def _rewrite(self, new: _Snapshot, changed: set[str] | None, root: Root | None) -> None:
+    def _rewrite(self, new: Wanted, changed: set[str] | None, root: Root | None) -> None:
         """Chunks, then metadata, the root last: without a root there is nothing to open."""
         self._copy_chunks(new, changed, root)
         self._delete_strays(new)
@@ -137,7 +125,7 @@ class PlainCopy:
         return changed
 
     def _would_misread(
-        self, root: Root, new: _Snapshot, shown: str, record: ReleaseRecord, changed: set[str] | None
+        self, root: Root, new: Wanted, shown: str, record: ReleaseRecord, changed: set[str] | None
     ) -> bool:
         old, wanted = root.arrays, new.root.arrays
         if old.keys() - wanted.keys():
@@ -150,13 +138,12 @@ class PlainCopy:
             return False
         if self.repository.difference(shown, shown) is None:
             return True
-        before, after = self.repository.group(shown), self.repository.group(record.snapshot or "")
-        for path in steady:
-            values = _array_values(before, path)
-            again = _array_values(after, path)[tuple(slice(0, size) for size in values.shape)]
-            if again.shape == values.shape and again.tobytes() != values.tobytes():
-                return True
-        return False
+        try:
+            before, after = self.repository.group(shown), self.repository.group(record.snapshot or "")
+            return any(_differ(before, after, path) for path in steady)
+        except (Damaged, RuntimeError, ValueError):
+            # What is shown cannot be read any more: nobody knows what of it a reader takes for granted.
+            return True
 
     def _delete_metadata(self, format: int) -> None:
         """All metadata of a format, the root first: without it there is nothing to open."""
@@ -165,7 +152,7 @@ class PlainCopy:
         for path in sorted(found, key=lambda path: (path.count("/"), path)):
             self.store.delete(path)
 
-    def _remove_other_format(self, new: _Snapshot, broken: bool) -> None:
+    def _remove_other_format(self, new: Wanted, broken: bool) -> None:
         """What a copy in the other format left, its metadata first, so that nobody reads it half."""
         other = next(format for format in ROOTS if format != new.format.number)
         if broken or self.store.stat(f"{self._folder}/{ROOTS[other]}") is not None:
@@ -174,14 +161,16 @@ class PlainCopy:
                 if is_of_format(stored.path.removeprefix(f"{self._folder}/"), other):
                     self.store.delete(stored.path)
 
-    def _copy_chunks(self, new: _Snapshot, changed: set[str] | None, root: Root | None) -> None:
+    def _copy_chunks(self, new: Wanted, changed: set[str] | None, root: Root | None) -> None:
         shapes = {} if root is None or changed is None else {p: array.shape for p, array in root.arrays.items()}
-        wanted = {*(new.chunks() if changed is None else changed), *new.format.written_absent(shapes)}
+        wanted = {*(new.own_chunks if changed is None else changed), *new.format.written_absent(shapes)}
+        self._copy(new, wanted)
+
+    def _copy(self, new: Wanted, wanted: Iterable[str]) -> None:
+        """Write these chunks (the snapshot's keys) as the copy holds them; remove those that it does not hold."""
 
         def copy(key: str) -> None:
-            data = encoded(new.store, key)
-            if data is None:
-                data = new.format.absent_chunk(key)
+            data = new.bytes_of(key)
             target = f"{self._folder}/{new.format.chunk_key(key)}"
             if data is None:
                 self.store.delete(target)
@@ -192,82 +181,32 @@ class PlainCopy:
             for done in [pool.submit(copy, key) for key in sorted(wanted)]:
                 done.result()
 
-    def _wanted_chunks(self, new: _Snapshot) -> dict[str, str]:
-        """Key in the copy -> the snapshot's own key, of every chunk that belongs into the copy."""
-        own = {*new.chunks(), *new.format.written_absent({})}
-        return {new.format.chunk_key(key): key for key in own}
-
-    def _delete_strays(self, new: _Snapshot) -> None:
+    def _delete_strays(self, new: Wanted) -> None:
         """What does not belong to the copy, save what a copy in the other format consists of."""
         other = next(format for format in ROOTS if format != new.format.number)
-        keep = {*self._wanted_chunks(new), *new.metadata}
+        keep = {*new.chunks, *new.metadata}
         for stored in self.store.list(self._folder):
             key = stored.path.removeprefix(f"{self._folder}/")
             if key not in keep and not is_of_format(key, other):
                 self.store.delete(stored.path)
 
-    def _write_metadata(self, new: _Snapshot, *, root_first: bool) -> None:
+    def _write_metadata(self, new: Wanted, *, root_first: bool) -> None:
         writes = list(new.metadata.items())
         for key, data in writes if root_first else reversed(writes):
             self.store.write(f"{self._folder}/{key}", data)
 
+    def drift(self, record: ReleaseRecord) -> PlainDrift:
+        """What of the copy is not as ``record`` wants it."""
+        return PlainDrift(self.store, self.repository, record)
+
     def metadata_differences(self, record: ReleaseRecord) -> list[str]:
         """The copy's metadata documents that are not those of the release; reads no chunk."""
-        found = [
-            f"data.zarr/{key} is not that of release {record.release}"
-            for key, data in self._snapshot(record).metadata.items()
-            if read_if_there(self.store, f"{self._folder}/{key}") != data
-        ]
-        found += [
-            f"data.zarr/{root} is there, but release {record.release} has its copy in format {record.plain_format}"
-            for format, root in ROOTS.items()
-            if format != record.plain_format and self.store.stat(f"{self._folder}/{root}") is not None
-        ]
-        return found
+        return self.drift(record).of_metadata()
 
     def differs_from(self, record: ReleaseRecord) -> list[str]:
         """Every key whose bytes are not those of the release's snapshot, in words; reads all of both."""
-        new = self._snapshot(record)
-        stored = {o.path.removeprefix(f"{self._folder}/") for o in self.store.list(self._folder)}
-        wanted = self._wanted_chunks(new)
-        found = [f"data.zarr/{key} is missing" for key in sorted(wanted.keys() - stored)]
-        found += [
-            f"data.zarr/{key} does not belong to the release"
-            for key in sorted(stored - wanted.keys() - new.metadata.keys())
-        ]
-
-        def is_right(key: str) -> bool:
-            there = read_if_there(self.store, f"{self._folder}/{key}")
-            own = encoded(new.store, wanted[key])
-            if own is None and there is not None:
-                return new.format.is_absent_chunk(wanted[key], there)
-            return own == there
-
-        with ThreadPoolExecutor(WRITERS) as pool:
-            both = sorted(wanted.keys() & stored)
-            right = pool.map(is_right, both)
-            found += [
-                f"data.zarr/{k} has other bytes than the release" for k, ok in zip(both, right, strict=True) if not ok
-            ]
-        return found + self.metadata_differences(record)
-
-
-def version_mark(record: ReleaseRecord) -> dict[str, Any]:
-    """What the data itself says of the release that it belongs to."""
-    return {
-        "dataset": record.dataset,
-        "release": record.release,
-        "data_version": record.data_version,
-        "snapshot": record.snapshot,
-    }
-
-
-def _documents(store: Any) -> dict[str, Any]:
-    """Zarr metadata by node path; '' is the root. Chunks are not listed: that would cost with the store's length."""
-    import zarr
-
-    paths = ["", *sorted(zarr.open_group(store, mode="r").array_keys())]
-    return {p: json.loads(encoded(store, f"{p}/{ROOT_V3}".lstrip("/")) or b"{}") for p in paths}
+        drift = self.drift(record)
+        return [*drift.of_keys().values(), *drift.of_bytes().values(), *drift.of_metadata()]
 
 
 def _array_values(group: zarr.Group, path: str) -> np.ndarray:
@@ -277,6 +216,13 @@ def _array_values(group: zarr.Group, path: str) -> np.ndarray:
     array = group[path]
     assert isinstance(array, zarr.Array)
     return np.asarray(array[...])
+
+
+def _differ(before: zarr.Group, after: zarr.Group, path: str) -> bool:
+    """Whether the values that a grown array had are others now."""
+    values = _array_values(before, path)
+    again = _array_values(after, path)[tuple(slice(0, size) for size in values.shape)]
+    return again.shape == values.shape and again.tobytes() != values.tobytes()
 
 
 def _is_steady(array: ShownArray, time: str | None) -> bool:

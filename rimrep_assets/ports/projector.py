@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -84,15 +84,18 @@ class Projector:
         self.project(newest)
         return True
 
-    def project(self, record: ReleaseRecord) -> None:
-        """Make all addresses show ``record``, or what is newer by the time that this ends."""
+    def project(self, record: ReleaseRecord, again: Collection[str] = frozenset()) -> None:
+        """Make all addresses show ``record``, or what is newer by the time that this ends.
+
+        ``again``: what of the data at the stable address is made right although it says that it is (``misplaced``).
+        """
         mark = f"{self.places.marks}/{record.release}-{uuid.uuid4().hex[:12]}.json"
         _under_way.add(mark)
         try:
             self.store.write(mark, json_bytes(self._mark_of(record)))
             while True:
                 others = [o.path for o in self.store.list(self.places.marks) if o.path != mark]
-                self._carry_out(record, self._suspects(others))
+                self._carry_out(record, self._suspects(others), again)
                 newest = self.log.newest()
                 if newest is None or newest.release == record.release:
                     break
@@ -124,38 +127,57 @@ class Projector:
             found.update(said.get("snapshots", []))
         return found
 
-    def _carry_out(self, record: ReleaseRecord, suspects: set[str] | None) -> None:
+    def _carry_out(self, record: ReleaseRecord, suspects: set[str] | None, again: Collection[str]) -> None:
         if record.shrinks:
-            stale = self._data_is_stale(record, suspects)
+            table = self._table_to_copy(record, suspects, again)
             self._project_descriptions(record)
-            self._project_data(record, suspects, stale)
+            self._project_data(record, suspects, again, table)
         else:
-            self._project_data(record, suspects, self._data_is_stale(record, suspects))
+            self._project_data(record, suspects, again, self._table_to_copy(record, suspects, again))
             self._project_descriptions(record)
         commit = json_bytes(_what_the_commit_produced(record))
         self._write_if_other(self.places.commit(record.catalog_commit), commit)
 
-    def _data_is_stale(self, record: ReleaseRecord, suspects: set[str] | None) -> bool:
-        """Whether a table's stable copy may hold other bytes than the record's data version."""
-        if suspects is not None or self._table_differences(record):
-            return True
+    def _table_to_copy(
+        self, record: ReleaseRecord, suspects: set[str] | None, again: Collection[str]
+    ) -> Collection[str] | None:
+        """What of a table's stable copy may hold other bytes than the record's data version; None for all of it."""
+        if record.format != "parquet":
+            return frozenset()
+        if suspects is not None or self._shown_data_version() != record.data_version:
+            return None
+        return {*self.table_copy.misplaced(record), *again}
+
+    def _shown_data_version(self) -> str | None:
         shown = json_object(read_if_there(self.store, self.places.datapackage)) or {}
-        return shown.get("rimrep", {}).get("data_version") != record.data_version
+        found = shown.get("rimrep", {}).get("data_version")
+        return None if found is None else str(found)
 
-    def _table_differences(self, record: ReleaseRecord) -> list[str]:
-        return self.table_copy.differences(record) if record.format == "parquet" else []
-
-    def _project_data(self, record: ReleaseRecord, suspects: set[str] | None, stale: bool) -> None:
+    def copies_all(self, record: ReleaseRecord) -> bool:
+        """Whether projecting ``record`` would write its data at the stable address again, more than is asked for."""
+        if self.store.list(self.places.marks):
+            return True
         if record.format == "parquet":
-            if stale:
+            return self._shown_data_version() != record.data_version
+        return record.plain and bool(self.plain_copy.metadata_differences(record))
+
+    def _project_data(
+        self,
+        record: ReleaseRecord,
+        suspects: set[str] | None,
+        again: Collection[str],
+        table: Collection[str] | None,
+    ) -> None:
+        if record.format == "parquet":
+            if table is None or table:
                 self.progress("copying the table to its stable address")
-                self.table_copy.project(record)
+                self.table_copy.project(record, table)
             return
         assert record.snapshot is not None
         self.repository.promote(record.snapshot, record.release)
         if record.plain:
             self.progress("bringing the plain copy up to date")
-            self.plain_copy.project(record, suspects=suspects or ())
+            self.plain_copy.project(record, suspects=suspects or (), again=again)
         elif self.plain_copy.shown_snapshots() or suspects:
             self.plain_copy.remove()
 
@@ -206,7 +228,16 @@ class Projector:
                 found += self.plain_copy.metadata_differences(record)
             elif self.plain_copy.shown_snapshots():
                 found.append(f"data.zarr is there, but release {record.release} has no plain copy")
-        return found + self._table_differences(record)
+        return found + (list(self.misplaced(record).values()) if record.format == "parquet" else [])
+
+    def misplaced(self, record: ReleaseRecord) -> dict[str, str]:
+        """What of the data at the stable address is missing, too much, or of another size (tables): by what follows the
+        address in its path, with a finding. Reads no data; of a plain copy it lists all chunks, and those of its
+        snapshot.
+        """
+        if record.format == "parquet":
+            return self.table_copy.misplaced(record)
+        return self.plain_copy.drift(record).of_keys() if record.plain and record.snapshot else {}
 
     def shared_differences(self, record: ReleaseRecord) -> list[str]:
         """What of the collection, the catalog and pygeoapi's configuration is not what the listings want."""

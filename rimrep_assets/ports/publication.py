@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from rimrep_assets.domain.errors import DataError, GateRefusal
+from rimrep_assets.domain.errors import DataError, DefinitionError, GateRefusal
 from rimrep_assets.domain.partition import Partition
 from rimrep_assets.domain.plan import data_fingerprint, documents_fingerprint
 from rimrep_assets.domain.release import Fingerprints, Places, ReleaseRecord, Verdict, json_bytes, sha256
@@ -60,6 +60,8 @@ class Publication:
     """The steps of one attempt. Each raises RimrepError about the dataset, and leaves the published state whole."""
 
     bench: Workbench
+    rebuild: bool = False
+    """make everything again from the sources, whatever the newest release holds, and release it"""
     started: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
 
     @cached_property
@@ -114,8 +116,15 @@ class Publication:
         """Finish what a broken projection left, then stage what the source has anew; None when that is nothing.
 
         ``partitions``: keys of those that are wanted, of a dataset that has some; None stages all. Files of other
-        partitions are not read.
+        partitions are not read. A rebuild does not finish a projection before: what it would carry out may be damaged.
         """
+        if self.rebuild:
+            if partitions is not None:
+                raise DefinitionError(
+                    "a rebuild makes all partitions again", dataset=self.bench.id, advice="name no partitions."
+                )
+            look = self.look()
+            return look, self._stage(look)
         self.projector.finish()
         look = self.look(partitions)
         if self.partition is not None:
@@ -136,7 +145,7 @@ class Publication:
 
     def _stage(self, look: Look) -> Staged:
         base = look.base
-        everything = base is None or base.fingerprints.data != look.fingerprints.data
+        everything = self.rebuild or base is None or base.fingerprints.data != look.fingerprints.data
         staging = tuple(f.name for f in look.sources) if everything else look.change.to_convert
         return self._staged(look, staging)
 
@@ -149,8 +158,9 @@ class Publication:
             base=base.release if base else None,
             sources=look.sources,
             staging=tuple(sorted(staging)),
-            changed=str(look.change),
+            changed="everything again from the sources" if self.rebuild else str(look.change),
             partitions=look.partitions,
+            rebuild=self.rebuild,
         )
         self.bench.store.write(self.places.staging(self.bench.attempt, "manifest.json"), intent.to_bytes())
         staged = self.data.stage(base, intent)
@@ -179,7 +189,8 @@ class Publication:
                 advice="launch a backfill over them; what is staged waits.",
             )
         whole = stagings.united_with(base)
-        alike = stagings.alike(base)
+        rebuilds = stagings.rebuilds(base)
+        alike = () if rebuilds else stagings.alike(base)
         change = compare_ledgers(alike, whole)
         if change.is_empty and (base is None or alike):
             return None, ()
@@ -191,6 +202,7 @@ class Publication:
             sources=whole,
             staging=tuple(sorted(change.to_convert)),
             changed=str(change),
+            rebuild=rebuilds,
         )
         if read_if_there(self.bench.store, self.places.staging(self.bench.attempt, "manifest.json")) is None:
             self.bench.store.write(self.places.staging(self.bench.attempt, "manifest.json"), intent.to_bytes())
@@ -220,6 +232,9 @@ class Publication:
         for _ in range(TRIES):
             base = self.log.newest()
             folded: tuple[str, ...] = ()
+            if self.rebuild and not self._rebuilds(staged, base):
+                staged = self._staged_again()
+                continue
             if self.partition is not None:
                 staged, folded = self._united(base)
             if staged is not None and base is not None and self._is_released(staged, base):
@@ -269,7 +284,12 @@ class Publication:
         )
 
     def _staged_again(self) -> Staged | None:
-        """What the source has anew beside a release that somebody else made; partitions are united anew instead."""
+        """What the source has anew beside a release that somebody else made; partitions are united anew instead.
+
+        A rebuild is staged once more: what it was to replace is not the newest release any more.
+        """
+        if self.rebuild:
+            return self.stage()[1]
         if self.partition is not None:
             return None
         look = self.look()
@@ -278,8 +298,12 @@ class Publication:
     def _moved_on_from(self, base: ReleaseRecord | None) -> bool:
         return self.log.numbers()[-1:] != ([base.release] if base else [])
 
+    def _rebuilds(self, staged: Staged | None, base: ReleaseRecord | None) -> bool:
+        """Whether ``staged`` is all that ``base`` was made of, made again."""
+        return staged is not None and staged.intent.rebuild and staged.intent.base == (base.release if base else None)
+
     def _is_released(self, staged: Staged, base: ReleaseRecord) -> bool:
-        return (
+        return not self._rebuilds(staged, base) and (
             base.fingerprints.data == staged.intent.fingerprint
             and compare_ledgers(base.sources, staged.intent.sources).is_empty
         )
@@ -403,7 +427,7 @@ class Publication:
 def replace_attempt(publication: Publication, number: int) -> Publication:
     """The same publication as an attempt of its own, so that it writes no key that the first one wrote."""
     bench = replace(publication.bench, attempt=f"{publication.bench.attempt}r{number}")
-    return Publication(bench, publication.started)
+    return Publication(bench, publication.rebuild, publication.started)
 
 
 def _some(names: Sequence[str], most: int = 24) -> str:

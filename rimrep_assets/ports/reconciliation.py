@@ -1,7 +1,7 @@
 """The store against itself: what the newest records want, and what stands at the addresses that people use.
 
-Here belongs finding drift over all datasets of a store, and mending it by projecting again. Not here: reading bulk
-bytes back (``verification``).
+Here belongs finding drift over all datasets of a store by names, sizes and documents, and mending it by projecting
+again. Not here: reading bulk bytes back (``verification``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rimrep_assets.domain.errors import Damaged
+from rimrep_assets.domain.release import ReleaseRecord
+from rimrep_assets.ports.mending import mend
 from rimrep_assets.ports.object_store import ObjectStore, S3Access
 from rimrep_assets.ports.projector import Projector, silent
 from rimrep_assets.ports.pygeoapi_config import PygeoapiConfig
@@ -52,7 +55,7 @@ class Reconciliation:
             record = projector.log.newest()
             assert record is not None
             collections.add(record.collection)
-            drift += [Drift(dataset, finding) for finding in projector.unprojected(record)]
+            drift += [Drift(dataset, finding) for finding in _of_dataset(projector, record)]
             marks = self.store.list(projector.places.marks)
             drift += [Drift(dataset, f"{o.path} marks a projection that has not ended") for o in marks]
         drift += [Drift("", f"{path} describes a dataset without a release") for path in self._orphans(datasets)]
@@ -62,14 +65,18 @@ class Reconciliation:
         drift += [Drift("", finding) for finding in PygeoapiConfig(self.store).differences()]
         return list(dict.fromkeys(drift))
 
-    def fix(self, drift: list[Drift]) -> None:
-        """Project the newest release of every dataset that drifted, remove orphans, bring shared documents in step."""
+    def fix(self, drift: list[Drift]) -> list[Drift]:
+        """Project the newest release of every dataset that drifted, remove orphans, bring shared documents in step.
+
+        Returns what is left as it is, and why.
+        """
+        refused: list[Drift] = []
         for dataset in sorted({d.dataset for d in drift if d.dataset}):
             projector = Projector(self.store, dataset, self.s3, self.progress)
             record = projector.log.newest()
             if record is not None:
                 self.progress(f"projecting release {record.release} of {dataset} again")
-                projector.project(record)
+                refused += [Drift(dataset, finding) for finding in _mend(projector, record)]
         for path in self._orphans(self.datasets()):
             self.store.delete(path)
         if drift:
@@ -77,6 +84,7 @@ class Reconciliation:
             for collection in self._collections():
                 stac.refresh(collection)
             PygeoapiConfig(self.store).refresh()
+        return refused
 
     def _collections(self) -> list[str]:
         return [name for name in self.store.folders("stac") if self.store.folders(f"stac/{name}")]
@@ -86,3 +94,18 @@ class Reconciliation:
         described = [o.path for o in self.store.list("stac") if "/items/" in o.path]
         described += [o.path for o in self.store.list("pygeoapi/datasets")]
         return sorted(p for p in described if p.rpartition("/")[2].split(".")[0] not in datasets)
+
+
+def _of_dataset(projector: Projector, record: ReleaseRecord) -> list[str]:
+    """What of a dataset is not as its newest release wants it, data by names and sizes alone."""
+    try:
+        return [*projector.unprojected(record), *projector.misplaced(record).values()]
+    except Damaged as error:
+        return list(error.problems)
+
+
+def _mend(projector: Projector, record: ReleaseRecord) -> list[str]:
+    try:
+        return mend(projector, record, projector.misplaced(record))
+    except Damaged as error:
+        return list(error.problems)

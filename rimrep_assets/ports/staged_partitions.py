@@ -50,6 +50,12 @@ class Stagings:
         """The files of a release that was made as it would be made now; data that was made otherwise is not kept."""
         return record.sources if record is not None and record.fingerprints.data == self.fingerprint else ()
 
+    def rebuilds(self, base: ReleaseRecord | None) -> bool:
+        """Whether something is staged that makes ``base`` again from its sources, all of it."""
+        return base is not None and any(
+            s.intent.rebuild and s.intent.base == base.release for s in self.complete.values()
+        )
+
     def not_staged_anew(self, base: ReleaseRecord | None) -> list[str]:
         """Partitions that ``base`` has files in and that must be made otherwise now, but are not staged yet; sorted."""
         if base is None or self.alike(base):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rimrep_assets.domain.errors import DataError
+from rimrep_assets.domain.errors import Damaged, DataError
 from rimrep_assets.domain.quicklook import draw_table
 from rimrep_assets.domain.release import TABLE, Places, ReleaseRecord, StoredFile, table_objects
 from rimrep_assets.domain.source_file import SourceFile
@@ -28,6 +28,7 @@ from rimrep_assets.domain.table_proof import prove_table
 from rimrep_assets.domain.table_schema import compare_schemas, schema_of
 from rimrep_assets.domain.tabular import stage_table
 from rimrep_assets.ports.quicklooks import quicklook_of
+from rimrep_assets.ports.receipts import receipt_of
 from rimrep_assets.ports.staged_parts import staged_elsewhere
 from rimrep_assets.ports.version import Version
 from rimrep_assets.ports.workbench import Workbench
@@ -48,7 +49,8 @@ class TableData:
     def stage(self, base: ReleaseRecord | None, intent: Intent) -> Staged:
         """One part a source file, at ``staging/<attempt>/``; a part that another attempt left is copied."""
         wanted = {file.name: file for file in intent.sources}
-        known = staged_elsewhere(self.bench.store, self.places, intent)
+        # A rebuild takes nothing that was made before.
+        known = {} if intent.rebuild else staged_elsewhere(self.bench.store, self.places, intent)
         parts: list[Part] = []
         problems: list[str] = []
         read = 0
@@ -115,7 +117,7 @@ class TableData:
     def fold(self, base: ReleaseRecord | None, staged: Staged, version: str) -> Version:
         """``versions/<version>/data.parquet``, an object or a folder of parts, with its rows' origins beside it."""
         bench, dataset = self.bench, self.bench.folder.dataset
-        if base is not None and base.fingerprints.data != staged.intent.fingerprint:
+        if base is not None and (staged.intent.rebuild or base.fingerprints.data != staged.intent.fingerprint):
             base = None
         parts = {part.name: part for part in staged.parts}
         wanted = {file.name: file for file in staged.intent.sources}
@@ -136,7 +138,7 @@ class TableData:
             for column, cells in part.misfits.items():
                 misfits.setdefault(column, []).append(f"{name}: {', '.join(cells)}")
         folded = fold_table(
-            base=self._download(base.data_version, base.objects) if base and kept else None,
+            base=self._downloaded(base) if base and kept else None,
             without=sorted(before.keys() - kept),
             staged={name: self._local_part(part) for name, part in parts.items()},
             out=out,
@@ -215,9 +217,7 @@ class TableData:
         )
 
     def _receipt(self, base: ReleaseRecord) -> dict[str, list[dict[str, object]]]:
-        import json
-
-        found: dict[str, list[dict[str, object]]] = json.loads(self.bench.store.read(base.receipt.path))
+        found: dict[str, list[dict[str, object]]] = receipt_of(self.bench.store, base)
         return found
 
     def _local_part(self, part: Part) -> Path:
@@ -233,6 +233,21 @@ class TableData:
             local.parent.mkdir(exist_ok=True)
             self.bench.store.download(self.places.version(version, name), local)
         return TableVersion(folder / TABLE, folder / ROWS)
+
+    def _downloaded(self, base: ReleaseRecord) -> TableVersion:
+        """The data of ``base``. Raises: Damaged when it is not what that release put there."""
+        own = [*table_objects(base.objects).values(), *(o for o in base.objects if o.path.endswith(f"/{ROWS}"))]
+        gone = [f"{stored.path} is gone" for stored in own if self.bench.store.stat(stored.path) is None]
+        if gone:
+            raise Damaged(gone, dataset=self.bench.id)
+        there = self._download(base.data_version, base.objects)
+        files = zip((*objects_of(there.data), there.rows), own, strict=True)
+        other = [stored.path for local, stored in files if file_digest(local) != stored.sha256]
+        if other:
+            raise Damaged(
+                [f"{path} holds other bytes than the release put there" for path in other], dataset=self.bench.id
+            )
+        return there
 
     def _upload(self, local: Path, version: str, name: str) -> StoredFile:
         path = self.places.version(version, name)

@@ -89,7 +89,7 @@ def test_a_table_goes_from_one_object_to_parts_grows_shrinks_and_comes_back(worl
         for stored in table_objects(record.objects).values():
             assert StoredFile.of(stored.path, world.store.read(stored.path)) == stored
         assert Reconciliation(world.store).find() == []
-        assert verify(world.projector(TABLE), record, stable=True) == []
+        assert verify(world.projector(TABLE), record, stable=True).differences == []
         assert world.attempt(TABLE).publish() is None
 
 
@@ -134,7 +134,7 @@ def test_what_is_missing_or_foreign_at_the_stable_address_is_named_and_mended(th
     name = {"missing footers": "_metadata", "a foreign part": "part-00003.parquet"}.get(kind, "part-00001.parquet")
     assert f"{TABLE}/data.parquet/{name}" in found.finding
     record = three.projector(TABLE).log.newest()
-    assert any(name in problem for problem in verify(three.projector(TABLE), record, stable=True))
+    assert any(name in problem for problem in verify(three.projector(TABLE), record, stable=True).differences)
     reconciliation.fix(reconciliation.find())
     assert three.files() == good
 
@@ -148,7 +148,7 @@ def test_one_changed_byte_of_a_part_is_found(three, where, name):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
-    (problem,) = verify(three.projector(TABLE), record, stable=True)
+    (problem,) = verify(three.projector(TABLE), record, stable=True).differences
     assert problem.startswith(path.relative_to(Path(three.store_url) / "public").as_posix())
 
 
