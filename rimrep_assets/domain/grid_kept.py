@@ -31,8 +31,8 @@ class DamagedRows(DataError):
     """Stored rows that a new version was to keep are not those that were written."""
 
     advice_by_default = (
-        "nothing was changed; `rimrep verify` tells what else is damaged, and `rimrep publish DATASET --rebuild` makes all "
-        "of it again from its sources."
+        "nothing was changed; `rimrep verify` tells what else is damaged, and `rimrep publish DATASET --rebuild` makes "
+        "all of it again from its sources."
     )
 
 
