@@ -18,14 +18,13 @@ from typing import Any
 
 from rimrep_assets.domain.errors import DataError
 from rimrep_assets.domain.grid_axis import changed_blocks, files_needed
-from rimrep_assets.domain.grid_chunks import blocks_in_chunk, cells_of_block
 from rimrep_assets.domain.grid_digests import BlockDigests
 from rimrep_assets.domain.grid_facts import measure_grid
 from rimrep_assets.domain.grid_kept import DamagedRows, StoredRows
 from rimrep_assets.domain.grid_proof import not_shown, prove_grid
+from rimrep_assets.domain.grid_receipt import carried_proofs, digests_of_blocks, is_planned, stats_of_blocks
 from rimrep_assets.domain.grid_schema import compare_schemas, schema_of
 from rimrep_assets.domain.grid_state import GridState
-from rimrep_assets.domain.grid_stats import BlockStats
 from rimrep_assets.domain.grid_together import grid_files, proofs_of_sources
 from rimrep_assets.domain.grid_verify import whole_arrays, whole_digest
 from rimrep_assets.domain.grid_write import write_grid
@@ -316,7 +315,7 @@ class GridData:
                     return draw_grid(xr.decode_cf(published), dataset, title)
 
             quicklook = quicklook_of(bench, version, draw)
-        stats = _stats_of(state, receipt, new_stats)
+        stats = stats_of_blocks(state, receipt, new_stats)
         facts = measure_grid(state, stats, read_back, dataset)
         new_proofs = [proof.model_dump(mode="json") for proof in proofs]
         return self._version(
@@ -325,9 +324,9 @@ class GridData:
             sources=tuple(sorted(staged.intent.sources, key=lambda f: f.name)),
             proofs=proofs,
             receipt={
-                "files": [*_carried(receipt.get("files", []), new_proofs, staged.intent.sources), *new_proofs],
+                "files": [*carried_proofs(receipt.get("files", []), new_proofs, staged.intent.sources), *new_proofs],
                 "blocks": {str(number): s.model_dump(mode="json") for number, s in sorted(stats.items())},
-                "digests": _digests_of(state, receipt, blocks, staged.digests),
+                "digests": digests_of_blocks(state, receipt, blocks, staged.digests),
                 "carried": names_of_sources(
                     f for f in grid_files(staged.intent.sources, dataset) if f.name in needed & kept
                 ),
@@ -393,7 +392,7 @@ class GridData:
         difference = self.repository.difference(base.snapshot, snapshot)
         if difference is None:
             return []
-        return sorted(key for key in difference.chunks if not _is_planned(state, key, set(blocks)))
+        return sorted(key for key in difference.chunks if not is_planned(state, key, set(blocks)))
 
     def _sample(self, snapshot: str, state: GridState, sources: Sequence[SourceFile]) -> Path:
         """Metadata and one-dimensional arrays of the snapshot as a plain store on this machine."""
@@ -425,41 +424,3 @@ class GridData:
 def _rebuilds(tip: Tip, begin: str) -> bool:
     """Whether ``begin`` is a tip that somebody's rebuild left."""
     return tip.snapshot == begin and bool(tip.said.get("rebuild"))
-
-
-def _carried(
-    earlier: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], sources: Sequence[SourceFile]
-) -> list[dict[str, Any]]:
-    """Proofs of the files that were not compared now: of the same bytes, whatever their name was then."""
-    by_bytes = {proof["digest"]: proof for proof in (*earlier, *new)}
-    names = {proof["name"] for proof in new}
-    return [
-        {**by_bytes[file.digest], "name": file.name}
-        for file in sorted(sources, key=lambda f: f.name)
-        if file.name not in names and file.digest in by_bytes
-    ]
-
-
-def _stats_of(state: GridState, receipt: Mapping[str, Any], new: Mapping[int, BlockStats]) -> dict[int, BlockStats]:
-    """Statistics of every block of the axis: measured now, or carried from the base's receipt."""
-    old = {int(number): BlockStats.model_validate(stats) for number, stats in receipt.get("blocks", {}).items()}
-    known = {number: s for number, s in {**old, **new}.items() if number < -(-len(state.axis) // state.chunk)}
-    return {number: stats.of_variables(cells_of_block(state, number)) for number, stats in known.items()}
-
-
-def _digests_of(
-    state: GridState, receipt: Mapping[str, Any], blocks: Sequence[int], new: Mapping[int, BlockDigests]
-) -> dict[str, BlockDigests]:
-    """Digests of every block of the axis: of those that changed, or carried from the base's receipt."""
-    kept = {int(number): d for number, d in receipt.get("digests", {}).items() if int(number) not in blocks}
-    known = {**kept, **{number: new[number] for number in blocks if number in new}}
-    return {str(number): d for number, d in sorted(known.items()) if number < -(-len(state.axis) // state.chunk)}
-
-
-def _is_planned(state: GridState, key: str, blocks: set[int]) -> bool:
-    """Whether the chunk ``<array>/c/<index>/…`` may change with ``blocks``; arrays without time always may."""
-    name, _, indexes = key.partition("/c/")
-    if name not in state.united.variables or not state.united.varies(name):
-        return True
-    covered = blocks_in_chunk(state, name, int(indexes.split("/")[0]))
-    return not covered or any(block in blocks for block in covered)
