@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rimrep_assets.domain.errors import Damaged, DefinitionError
+from rimrep_assets.domain.errors import Damaged, DefinitionError, Unavailable
 from rimrep_assets.domain.grid_axis import Slot, block_slots
 from rimrep_assets.domain.grid_block import BlockReader
 from rimrep_assets.domain.grid_chunks import bands
@@ -22,6 +22,8 @@ from rimrep_assets.domain.grid_values import sha256_of
 if TYPE_CHECKING:
     import zarr
 
+Explained = Callable[[Damaged | Unavailable], str | None]
+"""what is said of an error of the store of which more is known; None of all others"""
 NAMED = 3
 """so many files are named of those that share what cannot be read"""
 
@@ -88,11 +90,11 @@ def differing_values(
     files: set[str] | None = None,
     threads: int = 2,
     where: Callable[[str, int], bool] = lambda variable, block: True,
-    explained: Callable[[Damaged], str | None] = lambda error: None,
+    explained: Explained = lambda error: None,
 ) -> Iterator[BlockDifference]:
     """Where stored values are not those that were proven; ``files`` (contents) and ``where`` narrow what is read.
 
-    ``explained``: what is said of damage of which more is known, in place of the store's words.
+    What ``explained`` has words for is a finding in these. Raises: Unavailable of what it has none for.
     """
     with ThreadPoolExecutor(threads) as pool:
         reader = BlockReader(group, state, pool)
@@ -105,7 +107,7 @@ def differing_values(
 
 
 def _of_variable(
-    reader: BlockReader, block: int, name: str, wanted: BlockDigests, explained: Callable[[Damaged], str | None]
+    reader: BlockReader, block: int, name: str, wanted: BlockDigests, explained: Explained
 ) -> Iterator[str]:
     state = reader.state
     if name not in reader.group:
@@ -124,8 +126,11 @@ def _of_variable(
                 return
             for row in (row for some in own.values() for row in some):
                 rows.update(row, values[row])
-    except Damaged as error:
-        yield explained(error) or f"{_whose(state, own)}: {name} at {_span(state, slots)}: {'; '.join(error.problems)}"
+    except (Damaged, Unavailable) as error:
+        words = explained(error)
+        if words is None and isinstance(error, Unavailable):
+            raise
+        yield words or f"{_whose(state, own)}: {name} at {_span(state, slots)}: {'; '.join(error.problems)}"
         return
     except (RuntimeError, ValueError) as error:
         # What a decoder raises for bytes that it did not make.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rimrep_assets.domain.errors import Damaged
+from rimrep_assets.domain.errors import Damaged, Unavailable
 from rimrep_assets.domain.grid_axis import block_slots
 from rimrep_assets.domain.grid_chunks import blocks_in_chunk
 from rimrep_assets.domain.grid_digests import BlockDigests
@@ -53,6 +53,8 @@ class ReleaseProof:
     record: ReleaseRecord
     newest: bool = True
     """whether no release follows it yet, so that publishing again can mend its references"""
+    lost: set[str] = field(default_factory=set)
+    """findings that are about files at their providers, gathered while values are read"""
 
     @cached_property
     def receipt(self) -> Mapping[str, Any] | None:
@@ -103,12 +105,16 @@ class ReleaseProof:
         except Damaged as error:
             return list(error.problems)
 
-    def _lost_reference(self, error: Damaged) -> str | None:
+    def _lost_reference(self, error: Damaged | Unavailable) -> str | None:
         """What is said of a provider's file that is gone or changed; None of all other damage."""
         if not isinstance(error.__cause__, Exception):
             return None
         lost = lost_reference(error.__cause__, self.state, self.record.sources)
-        return lost.finding(newest=self.newest) if lost and lost.why != "unread" else None
+        if lost is None or lost.why == "unread":
+            return None
+        finding = lost.finding(newest=self.newest)
+        self.lost.add(finding)
+        return finding
 
     def unproven(self, names: Iterable[str]) -> dict[str, str]:
         """Those of ``names`` whose data is not, or not known to be, what was proven, with the reason.

@@ -23,6 +23,8 @@ class Verification:
 
     own: tuple[str, ...] = ()
     """of the release's own objects and values, which come again from the sources alone"""
+    referred: tuple[str, ...] = ()
+    """of files that a release refers to and that are not at their providers as it says; each says what helps"""
     stable: tuple[str, ...] = ()
     """of its copies at the stable addresses and of the shared documents"""
     copies: Mapping[str, str] = field(default_factory=dict)
@@ -32,7 +34,7 @@ class Verification:
 
     @property
     def differences(self) -> list[str]:
-        return list(dict.fromkeys((*self.own, *self.stable, *self.refused)))
+        return list(dict.fromkeys((*self.own, *self.referred, *self.stable, *self.refused)))
 
     def advice(self, dataset: str) -> list[str]:
         """What to do about it, one sentence for each command that helps."""
@@ -59,8 +61,8 @@ def verify(
     """
     proof = ReleaseProof(projector, record, newest=stable)
     if file is not None or time is not None:
-        return Verification(own=tuple(_values_of(proof, file, time)))
-    own = Verification(own=tuple(proof.problems()))
+        return _of_release(proof, _values_of(proof, file, time))
+    own = _of_release(proof, proof.problems())
     return _joined(own, _of_stable(projector, record) if stable else Verification(own=_tag_problems(projector, record)))
 
 
@@ -77,9 +79,14 @@ def verify_and_mend(projector: Projector, record: ReleaseRecord) -> tuple[Verifi
     return after, [finding for finding in before.stable if finding not in after.stable]
 
 
+def _of_release(proof: ReleaseProof, found: list[str]) -> Verification:
+    own = tuple(finding for finding in found if finding not in proof.lost)
+    return Verification(own=own, referred=tuple(finding for finding in found if finding in proof.lost))
+
+
 def _joined(own: Verification, copies: Verification) -> Verification:
     """What is wrong with the release, whoever came upon it, and what ``copies`` says of the stable addresses."""
-    return replace(copies, own=tuple(dict.fromkeys((*own.own, *copies.own))))
+    return replace(copies, own=tuple(dict.fromkeys((*own.own, *copies.own))), referred=own.referred)
 
 
 def _of_stable(projector: Projector, record: ReleaseRecord) -> Verification:
