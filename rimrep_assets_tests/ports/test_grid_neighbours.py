@@ -161,7 +161,7 @@ KINDS = ("send", "send", "take out", "stage", "release", "release", "release")
 CHANGES = st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(MONTHS), st.integers(0, 9)), max_size=8)
 
 
-@pytest.mark.parametrize("cadence", ["P1D", None])
+@pytest.mark.parametrize("cadence", ["P1D", pytest.param(None, marks=pytest.mark.long)])
 @settings(QUICK, max_examples=12, derandomize=True)
 @given(changes=CHANGES)
 def test_whatever_months_are_sent_and_released_in_which_order_the_end_is_a_clean_rebuild(
