@@ -157,7 +157,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
-@pytest.mark.parametrize("damage", [change_one_byte, lose, cut])
+@pytest.mark.parametrize("damage", [change_one_byte, lose, pytest.param(cut, marks=pytest.mark.long)])
 def test_a_damaged_chunk_of_icechunk_is_named_and_comes_again_from_the_sources_alone(grid, chunk, rimrep, damage):
     old = icechunk_chunks(grid)
     assert len(old) == 2

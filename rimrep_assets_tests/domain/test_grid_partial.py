@@ -95,9 +95,11 @@ def test_a_clip_of_files_in_parts_is_the_clip_of_whole_files_for_fewer_bytes(tmp
     [
         {"clip": {"bbox": [-20, -30, 20, 30]}},
         {"clip": {"bbox": [170, -30, -170, 30]}, "orient": {"longitude": "-180..180", "y": "ascending"}},
-        {"orient": {"longitude": "-180..180", "y": "ascending", "x": "descending"}},
+        pytest.param(
+            {"orient": {"longitude": "-180..180", "y": "ascending", "x": "descending"}}, marks=pytest.mark.long
+        ),
         {"unpack": {"data_type": "float32"}, **BOX},
-        {},
+        pytest.param({}, marks=pytest.mark.long),
     ],
 )
 def test_boxes_across_the_seam_and_turned_axes_are_the_same_in_parts(tmp_path, steps):

@@ -162,7 +162,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(MONTHS), st
 
 
 @pytest.mark.parametrize("cadence", ["P1D", pytest.param(None, marks=pytest.mark.long)])
-@settings(QUICK, max_examples=12, derandomize=True)
+@settings(QUICK, max_examples=6, derandomize=True)
 @given(changes=CHANGES)
 def test_whatever_months_are_sent_and_released_in_which_order_the_end_is_a_clean_rebuild(
     tmp_path_factory, described_once, cadence, changes
@@ -206,7 +206,7 @@ def test_neighbours_that_were_both_sent_again_are_released_one_after_the_other(w
     ("backfill", "months"),
     [
         ("single", [FEBRUARY, JANUARY]),
-        ("parallel", [JANUARY, FEBRUARY]),
+        pytest.param("parallel", [JANUARY, FEBRUARY], marks=pytest.mark.long),
         pytest.param("single", [JANUARY, FEBRUARY], marks=pytest.mark.long),
         pytest.param("parallel", [FEBRUARY, JANUARY], marks=pytest.mark.long),
     ],
@@ -305,6 +305,7 @@ def test_months_that_wait_staged_and_unreleased_are_built_on_each_other_without_
     assert is_a_clean_rebuild(world)
 
 
+@pytest.mark.long
 def test_dasks_workers_take_the_rows_of_neighbours_from_what_is_stored(tmp_path):
     world, sent = described(tmp_path, resources={"dask": {"workers": 1, "memory": "1Gi"}})
     world.attempt(GRID).publish()

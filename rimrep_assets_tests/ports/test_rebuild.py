@@ -40,7 +40,7 @@ from rimrep_assets_tests.test_repair import (
 )
 from rimrep_assets_tests.worlds import GRID, TABLE, TABLE_SCHEMA, TABLE_YAML, World, write_table
 
-EVERY = 6
+EVERY = 10
 """every so many writes a rebuild is broken; ``make test-faults`` breaks it at each"""
 
 
