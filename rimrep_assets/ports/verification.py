@@ -6,7 +6,7 @@ Not here: a release's own objects and values (``release_proof``), or mending any
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from rimrep_assets.domain.errors import Damaged, DefinitionError
@@ -91,7 +91,8 @@ def _joined(own: Verification, copies: Verification) -> Verification:
 
 def _of_stable(projector: Projector, record: ReleaseRecord) -> Verification:
     try:
-        copies = {**projector.misplaced(record), **_other_bytes(projector, record)}
+        misplaced = projector.misplaced(record)
+        copies = {**misplaced, **_other_bytes(projector, record, misplaced)}
         found = [*projector.unprojected(record), *copies.values(), *projector.shared_differences(record)]
     except Damaged as error:
         # What the copies are held against is the release itself.
@@ -99,15 +100,17 @@ def _of_stable(projector: Projector, record: ReleaseRecord) -> Verification:
     return Verification(stable=tuple(dict.fromkeys(found)), copies=copies)
 
 
-def _other_bytes(projector: Projector, record: ReleaseRecord) -> dict[str, str]:
-    """What is there of the data at the stable address with other bytes than the release's; reads all of it."""
+def _other_bytes(projector: Projector, record: ReleaseRecord, misplaced: Collection[str]) -> dict[str, str]:
+    """What is there of the data at the stable address with other bytes than the release's; reads all of it but what is
+    ``misplaced`` anyway.
+    """
     if record.format == "zarr":
         return projector.plain_copy.drift(record).of_bytes() if record.plain else {}
     address = projector.places.table
     problems = {
         name: object_problem(projector.store, f"{address}{name}", data.sha256)
         for name, data in table_objects(record.objects).items()
-        if name not in projector.misplaced(record)
+        if name not in misplaced
     }
     return {name: problem for name, problem in problems.items() if problem}
 
